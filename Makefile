@@ -1,0 +1,41 @@
+# make            lists the targets
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## bin/warren, a static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/warren ./cmd/warren
+
+run: build ## a broker on ./data with a demo tenant
+	./bin/warren serve --data data --demo
+
+check: fmt vet lint generate race ## all that must pass before a commit lands
+
+fmt: ## formatted as gofumpt wants it
+	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt: $$out"; exit 1; }
+
+vet:
+	$(GO) vet ./...
+
+lint: ## golangci-lint with .golangci.yml
+	$(GO) run $(LINT) run ./...
+
+generate: ## generated code is up to date
+	$(GO) generate ./... && git diff --exit-code -- amqp
+
+test: deps build race ## what the tests need, then every test
+
+deps: ## Debian packages that the tests drive the broker with
+	test/deps.sh
+
+race: ## unit and integration tests under the race detector
+	$(GO) test -race -tags invariants ./...
+
+fuzz: ## every fuzz target for FUZZTIME (default 30s) each
+	test/fuzz.sh
+
+.PHONY: help build run check fmt vet lint generate test deps race fuzz
