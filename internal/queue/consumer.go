@@ -1,0 +1,183 @@
+package queue
+
+import "slices"
+
+// promiseMax is how many messages a waiting consumer is promised at once.
+const promiseMax = 32
+
+// Consumer is one consumer of one queue. The exported fields are set before
+// Add and do not change; the rest belongs to the State.
+type Consumer struct {
+	// Owner is whatever the queue's owner needs to find its own object.
+	Owner any
+	// Prefetch is the most messages that may be unacknowledged; 0: no limit.
+	Prefetch int
+	// NoAck consumers' messages are settled when they are taken.
+	NoAck bool
+
+	unacked  int
+	assigned []uint64 // promised to this consumer, ascending
+	promised bool     // assigned survived one Tick
+	waiting  bool     // found nothing, is in State.waiting
+	stalled  bool     // found no credit
+	gone     bool
+}
+
+// Unacked returns how many messages this consumer has not settled.
+func (c *Consumer) Unacked() int { return c.unacked }
+
+// room returns how many more messages may be promised to c.
+func (c *Consumer) room() int {
+	n := promiseMax
+	if !c.NoAck && c.Prefetch > 0 {
+		n = min(n, c.Prefetch-c.unacked)
+	}
+	return n - len(c.assigned)
+}
+
+// credit takes back n unacknowledged messages and wakes a consumer that
+// waited for that. A nil consumer (basic.get) has no credit.
+func (c *Consumer) credit(n int, fx *Effects) {
+	if c == nil || n == 0 {
+		return
+	}
+	c.unacked -= n
+	if c.stalled && !c.gone {
+		c.stalled = false
+		fx.Wake = append(fx.Wake, c)
+	}
+}
+
+// Add makes c a consumer and wakes it when there is something for it.
+func (s *State) Add(c *Consumer, fx *Effects) {
+	s.consumers = append(s.consumers, c)
+	s.wait(c)
+	s.distribute(fx)
+}
+
+// Remove ends a consumer. Its unacknowledged messages stay outstanding until
+// they are settled or returned; those promised to it go to the others.
+func (s *State) Remove(c *Consumer, fx *Effects) {
+	i := slices.Index(s.consumers, c)
+	if i < 0 {
+		return
+	}
+	s.consumers = slices.Delete(s.consumers, i, i+1)
+	c.gone = true
+	s.stopWaiting(c)
+	s.release(c)
+	s.distribute(fx)
+}
+
+// Consumers returns the number of consumers.
+func (s *State) Consumers() int { return len(s.consumers) }
+
+// All returns the consumers in the order in which they came. The slice is the
+// state's own.
+func (s *State) All() []*Consumer { return s.consumers }
+
+func (s *State) wait(c *Consumer) {
+	if !c.waiting {
+		c.waiting = true
+		s.waiting = append(s.waiting, c)
+	}
+}
+
+func (s *State) stopWaiting(c *Consumer) {
+	if c.waiting {
+		c.waiting = false
+		s.waiting = slices.Delete(s.waiting, slices.Index(s.waiting, c), 1+slices.Index(s.waiting, c))
+	}
+}
+
+// distribute wakes waiting consumers for ready messages. One that waits alone
+// is only woken and takes what it can. Several are each promised messages in
+// turn, so that who is quicker to wake does not decide who is served.
+func (s *State) distribute(fx *Effects) {
+	if len(s.waiting) == 0 || s.pool+len(s.returned) == 0 {
+		return
+	}
+	if len(s.waiting) == 1 {
+		c := s.waiting[0]
+		c.waiting = false
+		s.waiting = s.waiting[:0]
+		fx.Wake = append(fx.Wake, c)
+		return
+	}
+	for more := true; more; {
+		more = false
+		for _, c := range s.waiting {
+			if s.pool+len(s.returned) == 0 {
+				break
+			}
+			if c.room() > 0 {
+				s.promise(c)
+				more = true
+			}
+		}
+	}
+	left := s.pool+len(s.returned) > 0
+	s.waiting = slices.DeleteFunc(s.waiting, func(c *Consumer) bool {
+		if len(c.assigned) == 0 && !left {
+			return false
+		}
+		c.waiting = false
+		fx.Wake = append(fx.Wake, c)
+		return true
+	})
+}
+
+// promise assigns the first ready message to c.
+func (s *State) promise(c *Consumer) {
+	var nobody Consumer
+	one := 1
+	seq, _ := s.nextFor(&nobody, &one)
+	sl := s.slots.get(seq)
+	sl.setState(stateAssigned)
+	s.slots.set(seq, sl)
+	if n := len(c.assigned); n > 0 && seq < c.assigned[n-1] {
+		i, _ := slices.BinarySearch(c.assigned, seq)
+		c.assigned = slices.Insert(c.assigned, i, seq)
+	} else {
+		c.assigned = append(c.assigned, seq)
+	}
+	c.promised = false
+	s.assigned++
+}
+
+// release gives what was promised to c back to everybody.
+func (s *State) release(c *Consumer) {
+	for _, seq := range c.assigned {
+		sl := s.slots.get(seq)
+		sl.setState(stateReady)
+		s.slots.set(seq, sl)
+		s.giveBack(seq)
+	}
+	s.assigned -= len(c.assigned)
+	c.assigned = nil
+	s.order()
+}
+
+// unassign takes back all promises; it reports whether there were any.
+func (s *State) unassign() bool {
+	if s.assigned == 0 {
+		return false
+	}
+	for _, c := range s.consumers {
+		s.release(c)
+	}
+	return true
+}
+
+// expire takes back promises that are older than one Tick.
+func (s *State) expire(c *Consumer) bool {
+	if len(c.assigned) == 0 {
+		return false
+	}
+	if !c.promised {
+		c.promised = true
+		return false
+	}
+	s.release(c)
+	return true
+}

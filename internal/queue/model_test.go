@@ -1,0 +1,292 @@
+package queue
+
+import (
+	"encoding/binary"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/warrenmq/warren/internal/slab"
+)
+
+// model is the obvious queue: a list of messages with a state each.
+type model struct {
+	state map[uint64]uint32
+	redel map[uint64]bool
+	pers  map[uint64]bool
+	owner map[uint64]int // consumer index, -1 for get
+	next  uint64
+}
+
+func (m *model) ready() (seqs []uint64) {
+	for seq := range m.next {
+		if m.state[seq] == stateReady {
+			seqs = append(seqs, seq)
+		}
+	}
+	return seqs
+}
+
+func (m *model) unackedOf(c int) (seqs []uint64) {
+	for seq := range m.next {
+		if m.state[seq] == stateUnacked && m.owner[seq] == c {
+			seqs = append(seqs, seq)
+		}
+	}
+	return seqs
+}
+
+// machine drives a State and the model with the same steps.
+type machine struct {
+	t         *rapid.T
+	s         State
+	m         model
+	fx        Effects
+	w         slab.Writer
+	consumers []*Consumer // nil when removed
+	woken     map[*Consumer]bool
+	ops       *int
+}
+
+func (x *machine) done() {
+	*x.ops++
+	for _, c := range x.fx.Wake {
+		x.woken[c] = true
+	}
+	x.fx.Reset()
+	if got, want := x.s.Ready(), len(x.m.ready()); got != want {
+		x.t.Fatalf("Ready = %d, want %d", got, want)
+	}
+	unacked, bytes := 0, int64(0)
+	for _, st := range x.m.state {
+		if st == stateUnacked {
+			unacked++
+		}
+		bytes += 16
+	}
+	if x.s.Unacked() != unacked || x.s.Bytes() != bytes {
+		x.t.Fatalf("Unacked, Bytes = %d, %d, want %d, %d", x.s.Unacked(), x.s.Bytes(), unacked, bytes)
+	}
+}
+
+func (x *machine) publish(n int) {
+	var batch []Message
+	for i := range n {
+		sl, off, dst := x.w.Alloc(16)
+		binary.BigEndian.PutUint64(dst, x.m.next+uint64(i))
+		batch = append(batch, Message{Slab: sl, Off: off, Size: 16, RouteLen: 2, Persistent: i%2 == 0})
+	}
+	x.s.Publish(batch, &x.fx)
+	for i := range n {
+		x.m.state[x.m.next], x.m.pers[x.m.next] = stateReady, i%2 == 0
+		x.m.next++
+	}
+}
+
+// got checks one delivery against the model.
+func (x *machine) got(d Delivery, owner int, noAck bool) {
+	if x.m.state[d.Seq] != stateReady {
+		x.t.Fatalf("message %d delivered in state %d", d.Seq, x.m.state[d.Seq])
+	}
+	if seq := binary.BigEndian.Uint64(d.Image); seq != d.Seq {
+		x.t.Fatalf("message %d came with the bytes of %d", d.Seq, seq)
+	}
+	if d.Redelivered != x.m.redel[d.Seq] {
+		x.t.Fatalf("message %d: redelivered = %v", d.Seq, d.Redelivered)
+	}
+	if d.Persistent != x.m.pers[d.Seq] {
+		x.t.Fatalf("message %d: persistent = %v", d.Seq, d.Persistent)
+	}
+	if noAck {
+		x.settled([]uint64{d.Seq})
+		delete(x.m.state, d.Seq)
+		return
+	}
+	x.m.state[d.Seq], x.m.owner[d.Seq] = stateUnacked, owner
+}
+
+func (x *machine) take(i, limit int) int {
+	c := x.consumers[i]
+	before := x.m.ready()
+	ds := x.s.Take(c, limit, 1<<20, nil, &x.fx)
+	alone := x.s.Consumers() == 1
+	for k, d := range ds {
+		if k > 0 && alone && ds[k-1].Seq >= d.Seq {
+			x.t.Fatalf("out of order: %d after %d", d.Seq, ds[k-1].Seq)
+		}
+		if alone && d.Seq != before[k] {
+			x.t.Fatalf("delivered %d, first ready was %d", d.Seq, before[k])
+		}
+		x.got(d, i, c.NoAck)
+	}
+	if len(ds) > limit || !c.NoAck && c.Prefetch > 0 && len(x.m.unackedOf(i)) > c.Prefetch {
+		x.t.Fatalf("took %d with limit %d, prefetch %d", len(ds), limit, c.Prefetch)
+	}
+	return len(ds)
+}
+
+func (x *machine) live() (idx []int) {
+	for i, c := range x.consumers {
+		if c != nil && !c.gone {
+			idx = append(idx, i)
+		}
+	}
+	return idx
+}
+
+// some draws a subset of seqs, in any order.
+func some(t *rapid.T, seqs []uint64) []uint64 {
+	if len(seqs) == 0 {
+		return nil
+	}
+	n := rapid.IntRange(0, len(seqs)).Draw(t, "n")
+	if rapid.Bool().Draw(t, "prefix") {
+		return seqs[:n]
+	}
+	p := rapid.Permutation(seqs).Draw(t, "which")
+	return p[:n]
+}
+
+func (x *machine) step(t *rapid.T) {
+	x.t = t
+	switch rapid.IntRange(0, 11).Draw(t, "op") {
+	case 0, 1, 2:
+		x.publish(rapid.IntRange(1, 40).Draw(t, "count"))
+	case 3:
+		if len(x.live()) < 5 {
+			c := &Consumer{NoAck: rapid.Bool().Draw(t, "noack"), Prefetch: rapid.IntRange(0, 8).Draw(t, "prefetch")}
+			x.consumers = append(x.consumers, c)
+			x.s.Add(c, &x.fx)
+		}
+	case 4, 5, 6:
+		for i, c := range x.consumers {
+			if x.woken[c] && rapid.Bool().Draw(t, "comes") {
+				for x.take(i, rapid.IntRange(1, 20).Draw(t, "limit")) > 0 {
+				}
+				delete(x.woken, c)
+			}
+		}
+	case 7:
+		x.settleSome(t)
+	case 8:
+		x.returnSome(t)
+	case 9:
+		if l := x.live(); len(l) > 0 {
+			x.s.Remove(x.consumers[rapid.SampledFrom(l).Draw(t, "gone")], &x.fx)
+		}
+	case 10:
+		if d, ok := x.s.Get(false, &x.fx); ok {
+			x.got(d, -1, false)
+		} else if len(x.m.ready()) > 0 {
+			t.Fatal("get found nothing")
+		}
+	case 11:
+		x.rare(t)
+	}
+	x.done()
+}
+
+func (x *machine) settleSome(t *rapid.T) {
+	for i := -1; i < len(x.consumers); i++ {
+		seqs := some(t, x.m.unackedOf(i))
+		x.s.Settle(x.consumer(i), seqs, &x.fx)
+		x.settled(seqs)
+		for _, seq := range seqs {
+			delete(x.m.state, seq)
+		}
+	}
+}
+
+func (x *machine) returnSome(t *rapid.T) {
+	i := rapid.IntRange(-1, len(x.consumers)-1).Draw(t, "whose")
+	seqs := some(t, x.m.unackedOf(i))
+	x.s.Return(x.consumer(i), seqs, &x.fx)
+	for _, seq := range seqs {
+		x.m.state[seq], x.m.redel[seq] = stateReady, true
+	}
+}
+
+func (x *machine) rare(t *rapid.T) {
+	if rapid.IntRange(0, 3).Draw(t, "purge") > 0 {
+		x.s.Tick(&x.fx)
+		return
+	}
+	want := x.m.ready()
+	if n := x.s.Purge(&x.fx); n != len(want) {
+		t.Fatalf("purged %d, want %d", n, len(want))
+	}
+	x.settled(want)
+	for _, seq := range want {
+		delete(x.m.state, seq)
+	}
+}
+
+// settled checks that exactly the persistent ones of seqs were reported.
+func (x *machine) settled(seqs []uint64) {
+	for _, seq := range seqs {
+		if got := slices.Contains(x.fx.Settled, seq); got != x.m.pers[seq] {
+			x.t.Fatalf("message %d: reported settled %v, persistent %v", seq, got, x.m.pers[seq])
+		}
+	}
+}
+
+func (x *machine) consumer(i int) *Consumer {
+	if i < 0 {
+		return nil
+	}
+	return x.consumers[i]
+}
+
+// drain lets every woken consumer come until nothing more happens.
+func (x *machine) drain() {
+	for round := 0; round < 3; round++ {
+		for busy := true; busy; {
+			busy = false
+			for i, c := range x.consumers {
+				if x.woken[c] {
+					delete(x.woken, c)
+					for x.take(i, 7) > 0 {
+						busy = true
+					}
+					x.done()
+				}
+			}
+		}
+		x.s.Tick(&x.fx)
+		x.done()
+	}
+}
+
+func TestModel(t *testing.T) {
+	ops := 0
+	rapid.Check(t, func(t *rapid.T) {
+		x := &machine{t: t, woken: map[*Consumer]bool{}, ops: &ops}
+		x.m = model{state: map[uint64]uint32{}, redel: map[uint64]bool{}, owner: map[uint64]int{}, pers: map[uint64]bool{}}
+		t.Repeat(map[string]func(*rapid.T){"step": x.step})
+		x.t = t
+		// No wake-up may be lost: a consumer with credit drains the queue.
+		c := &Consumer{NoAck: true}
+		x.consumers = append(x.consumers, c)
+		x.s.Add(c, &x.fx)
+		x.done()
+		x.drain()
+		if n := x.s.Ready(); n > 0 {
+			t.Fatalf("%d messages are ready and nobody was woken for them", n)
+		}
+		for i := -1; i < len(x.consumers); i++ {
+			seqs := x.m.unackedOf(i)
+			x.s.Settle(x.consumer(i), seqs, &x.fx)
+			for _, seq := range seqs {
+				delete(x.m.state, seq)
+			}
+		}
+		x.s.Tick(&x.fx)
+		x.done()
+		if len(x.s.slots.chunks)+len(x.s.slots.strays)+len(x.s.slots.rows.all) > 0 {
+			t.Fatalf("an empty queue keeps %d chunks, %d strays, %d slabs",
+				len(x.s.slots.chunks), len(x.s.slots.strays), len(x.s.slots.rows.all))
+		}
+	})
+	t.Logf("%d operations against the model", ops)
+}

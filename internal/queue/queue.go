@@ -1,0 +1,313 @@
+// Package queue is one queue as a pure state machine: messages go in, are
+// taken by consumers, settled or returned. It has no goroutine, lock, clock or
+// I/O; its owner (broker.Queue) holds a lock around every call, hands in what
+// happened, and acts on the Effects that come out.
+//
+// Every message has a sequence number, its place in the queue for good. Ready
+// messages are those from the read position on (the pool) and, before them,
+// the ones that came back (AMQP 0-9-1 §1.8.3.27, basic.reject: a returned
+// message takes its old place). Consumers pull; only when several wait for
+// messages are new ones promised to them in turn, so that an idle set of
+// consumers is served round-robin and a busy one at the pace of each.
+package queue
+
+import (
+	"slices"
+
+	"github.com/warrenmq/warren/internal/slab"
+)
+
+// Message is a message on its way in: its wire image in memory.
+type Message struct {
+	Slab       *slab.Slab
+	Off, Size  uint32
+	RouteLen   uint16 // bytes of the image before the method frame's end octet
+	Persistent bool   // delivery_mode 2 on a durable queue
+}
+
+// Delivery is a message on its way out.
+type Delivery struct {
+	Seq         uint64
+	Image       []byte // in slab memory: read only, valid as long as it is held
+	RouteLen    int
+	Redelivered bool
+	Persistent  bool
+}
+
+// Effects is what a step asks its owner to do. The owner passes one in and
+// reuses it; steps append.
+type Effects struct {
+	// Wake lists consumers that may find messages now.
+	Wake []*Consumer
+	// Settled lists the sequence numbers of persistent messages that are
+	// gone for good: what the Log has to be told.
+	Settled []uint64
+}
+
+// Reset empties the effects for the next step.
+func (fx *Effects) Reset() { fx.Wake, fx.Settled = fx.Wake[:0], fx.Settled[:0] }
+
+// State is one queue. The zero value is an empty queue.
+type State struct {
+	slots slots
+	head  uint64 // the read position: the pool is head and all after it
+
+	returned  []uint64 // ascending, all before head
+	unordered bool     // returned has to be sorted
+	assigned  int      // messages promised to consumers
+	pool      int      // ready messages at or after head
+
+	unacked    int
+	readyBytes int64
+	bytes      int64 // of ready and unacked images
+
+	consumers []*Consumer
+	waiting   []*Consumer // in the order in which they began to wait
+}
+
+// Ready returns the number of messages that wait for a consumer.
+func (s *State) Ready() int { return s.pool + len(s.returned) + s.assigned }
+
+// Unacked returns the number of messages that are delivered and not settled.
+func (s *State) Unacked() int { return s.unacked }
+
+// Bytes returns the size of all messages, ready and unacked.
+func (s *State) Bytes() int64 { return s.bytes }
+
+// ReadyBytes returns the size of the ready messages.
+func (s *State) ReadyBytes() int64 { return s.readyBytes }
+
+// Next returns the sequence number that the next message will get.
+func (s *State) Next() uint64 { return s.slots.next }
+
+// Publish takes messages in, at the end of the queue; the first of them gets
+// sequence number Next.
+func (s *State) Publish(batch []Message, fx *Effects) {
+	for i := range batch {
+		s.slots.push(&batch[i])
+		s.readyBytes += int64(batch[i].Size)
+		s.bytes += int64(batch[i].Size)
+	}
+	s.pool += len(batch)
+	s.distribute(fx)
+}
+
+// Take moves up to limit ready messages with about budget bytes to consumer c
+// and appends them to dst. With NoAck they are settled at once, else they
+// count as c's unacknowledged ones. A consumer that finds nothing is woken by
+// a later step's Effects.
+func (s *State) Take(c *Consumer, limit, budget int, dst []Delivery, fx *Effects) []Delivery {
+	if c.gone {
+		return dst
+	}
+	room := limit
+	if !c.NoAck && c.Prefetch > 0 {
+		room = min(room, c.Prefetch-c.unacked)
+	}
+	if room <= 0 || budget <= 0 {
+		c.stalled = c.Prefetch > 0 && c.unacked >= c.Prefetch
+		return dst
+	}
+	common := s.pool + len(s.returned)
+	if n := len(s.consumers); n > 1 {
+		common = min(common, max(1, common/n))
+	}
+	taken := 0
+	for taken < room && budget > 0 {
+		seq, ok := s.nextFor(c, &common)
+		if !ok {
+			break
+		}
+		d := s.deliver(seq, c, fx)
+		budget -= len(d.Image)
+		dst = append(dst, d)
+		taken++
+	}
+	if taken == 0 {
+		s.wait(c)
+	}
+	return dst
+}
+
+// Get takes one ready message for basic.get; ok is false when there is none.
+// Messages promised to consumers are not touched unless nothing else is left.
+func (s *State) Get(noAck bool, fx *Effects) (d Delivery, ok bool) {
+	getter := Consumer{NoAck: noAck}
+	common := 1
+	seq, ok := s.nextFor(&getter, &common)
+	if !ok {
+		if !s.unassign() {
+			return Delivery{}, false
+		}
+		seq, _ = s.nextFor(&getter, &common)
+	}
+	return s.deliver(seq, &getter, fx), true
+}
+
+// nextFor removes the first message that c may have from the ready ones:
+// those promised to it and, as long as *common allows, the shared ones.
+func (s *State) nextFor(c *Consumer, common *int) (uint64, bool) {
+	mine := len(c.assigned) > 0
+	if *common > 0 && len(s.returned) > 0 && (!mine || s.returned[0] < c.assigned[0]) {
+		*common--
+		seq := s.returned[0]
+		s.returned = s.returned[1:]
+		return seq, true
+	}
+	if mine {
+		seq := c.assigned[0]
+		c.assigned = c.assigned[1:]
+		s.assigned--
+		return seq, true
+	}
+	if *common > 0 && s.pool > 0 {
+		*common--
+		return s.advance(), true
+	}
+	return 0, false
+}
+
+// advance moves the read position over the next message of the pool.
+func (s *State) advance() uint64 {
+	for {
+		seq := s.head
+		c := s.slots.chunkOf(seq)
+		if c == nil { // a freed run of gone messages
+			s.head = s.slots.after(seq)
+			continue
+		}
+		s.head++
+		ready := c.slots[seq-c.first].state() == stateReady
+		if ready {
+			s.pool--
+			return seq
+		}
+		if s.head == c.end() {
+			s.slots.passed(c)
+		}
+	}
+}
+
+// deliver hands ready message seq to c.
+func (s *State) deliver(seq uint64, c *Consumer, fx *Effects) Delivery {
+	sl := s.slots.get(seq)
+	d := Delivery{
+		Seq: seq, Image: s.slots.image(&sl), RouteLen: sl.routeLen(),
+		Redelivered: sl.meta&metaRedelivered != 0, Persistent: sl.meta&metaPersistent != 0,
+	}
+	s.readyBytes -= int64(sl.size)
+	if c.NoAck {
+		s.forget(seq, &sl, fx)
+		return d
+	}
+	c.unacked++
+	s.unacked++
+	sl.setState(stateUnacked)
+	s.slots.set(seq, sl)
+	return d
+}
+
+// forget removes a message for good.
+func (s *State) forget(seq uint64, sl *slot, fx *Effects) {
+	s.bytes -= int64(sl.size)
+	if sl.meta&metaPersistent != 0 {
+		fx.Settled = append(fx.Settled, seq)
+	}
+	s.slots.remove(seq, s.head)
+}
+
+// Settle removes messages that c acknowledged (or rejected without requeue).
+// Numbers that are not unacknowledged are passed over. c is nil for messages
+// taken by Get.
+func (s *State) Settle(c *Consumer, seqs []uint64, fx *Effects) {
+	n := 0
+	for _, seq := range seqs {
+		sl := s.slots.get(seq)
+		if sl.state() != stateUnacked {
+			continue
+		}
+		s.forget(seq, &sl, fx)
+		n++
+	}
+	s.unacked -= n
+	c.credit(n, fx)
+}
+
+// Return puts unacknowledged messages back to their old places, marked as
+// redelivered. c is nil for messages taken by Get.
+func (s *State) Return(c *Consumer, seqs []uint64, fx *Effects) {
+	n := 0
+	for _, seq := range seqs {
+		sl := s.slots.get(seq)
+		if sl.state() != stateUnacked {
+			continue
+		}
+		sl.setState(stateReady)
+		sl.meta |= metaRedelivered
+		s.slots.set(seq, sl)
+		s.readyBytes += int64(sl.size)
+		s.giveBack(seq)
+		n++
+	}
+	s.unacked -= n
+	c.credit(n, fx)
+	s.order()
+	s.distribute(fx)
+}
+
+// giveBack enters a ready message among the returned; order must follow once
+// all are there.
+func (s *State) giveBack(seq uint64) {
+	if n := len(s.returned); n > 0 && seq < s.returned[n-1] {
+		s.unordered = true
+	}
+	s.returned = append(s.returned, seq)
+}
+
+// order restores the order of the returned messages.
+func (s *State) order() {
+	if s.unordered {
+		slices.Sort(s.returned)
+		s.unordered = false
+	}
+}
+
+// Purge removes all ready messages and returns how many there were.
+func (s *State) Purge(fx *Effects) int {
+	s.unassign()
+	n := s.Ready()
+	for _, seq := range s.returned {
+		s.drop(seq, fx)
+	}
+	s.returned = nil
+	for s.pool > 0 {
+		s.drop(s.advance(), fx)
+	}
+	return n
+}
+
+// drop removes a message that is no longer counted as ready.
+func (s *State) drop(seq uint64, fx *Effects) {
+	sl := s.slots.get(seq)
+	s.readyBytes -= int64(sl.size)
+	s.forget(seq, &sl, fx)
+}
+
+// Tick does what may wait: promises that a consumer did not come for go back
+// to everybody, and an empty queue gives memory back. The owner calls it every
+// second or so.
+func (s *State) Tick(fx *Effects) {
+	if s.assigned > 0 {
+		stale := false
+		for _, c := range s.consumers {
+			stale = s.expire(c) || stale
+		}
+		if stale {
+			s.distribute(fx)
+		}
+	}
+	if s.Ready() == 0 && s.unacked == 0 {
+		s.slots.trim()
+		s.returned = nil
+	}
+}

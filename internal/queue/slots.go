@@ -1,0 +1,259 @@
+package queue
+
+import (
+	"slices"
+
+	"github.com/warrenmq/warren/internal/slab"
+)
+
+// The life of a message in its slot.
+const (
+	stateGone     = iota // settled, or never there
+	stateReady           // in the pool, or among the returned
+	stateAssigned        // promised to one waiting consumer, not yet taken
+	stateUnacked         // delivered, not yet settled
+)
+
+// slot is what a queue keeps of a message in memory: 16 bytes without a
+// pointer, so that millions of them cost the garbage collector nothing.
+type slot struct {
+	row  uint32 // of the slab table
+	off  uint32 // of the image in its slab
+	size uint32 // of the image, bytes
+	meta uint32
+}
+
+// Layout of slot.meta.
+const (
+	metaState       = 3 // the two low bits
+	metaRedelivered = 1 << 2
+	metaPersistent  = 1 << 3
+	metaRouteShift  = 16 // length of the image's route part, at most 512
+)
+
+func (s *slot) state() uint32      { return s.meta & metaState }
+func (s *slot) setState(st uint32) { s.meta = s.meta&^metaState | st }
+func (s *slot) routeLen() int      { return int(s.meta >> metaRouteShift) }
+
+// Sizes of chunks, in slots. They grow with the queue, so that a hundred
+// thousand idle queues stay small.
+const (
+	minChunk = 8
+	maxChunk = 1024
+	// sparse is the share of a chunk (1/sparse) below which its last
+	// messages move to the strays and the chunk is freed.
+	sparse = 8
+)
+
+// chunk is a run of consecutive sequence numbers.
+type chunk struct {
+	first uint64
+	slots []slot
+	live  int // slots that are not gone
+}
+
+func (c *chunk) end() uint64 { return c.first + uint64(len(c.slots)) }
+
+// thin reports whether a chunk that has been read is worth freeing. One that
+// is still being filled is kept until it is empty.
+func (c *chunk) thin() bool {
+	return c.live == 0 || len(c.slots) == cap(c.slots) && c.live <= cap(c.slots)/sparse
+}
+
+// slots holds a queue's live messages by sequence number. Old messages that
+// outlive their neighbours (an unacknowledged one from last month) move to
+// strays and so cost their own bytes only.
+type slots struct {
+	chunks []*chunk // ascending
+	hint   *chunk   // where the last lookup ended
+	spare  *chunk
+	strays map[uint64]slot
+	next   uint64 // the sequence number of the next message
+	rows   rows
+}
+
+// push appends a message and returns its sequence number.
+func (q *slots) push(m *Message) uint64 {
+	var c *chunk
+	if n := len(q.chunks); n > 0 {
+		c = q.chunks[n-1]
+	}
+	if c == nil || len(c.slots) == cap(c.slots) || c.end() != q.next {
+		c = q.addChunk(c)
+	}
+	meta := uint32(m.RouteLen)<<metaRouteShift | stateReady
+	if m.Persistent {
+		meta |= metaPersistent
+	}
+	c.slots = append(c.slots, slot{row: q.rows.hold(m.Slab), off: m.Off, size: m.Size, meta: meta})
+	c.live++
+	q.next++
+	return q.next - 1
+}
+
+func (q *slots) addChunk(last *chunk) *chunk {
+	size := minChunk
+	if last != nil {
+		size = min(2*cap(last.slots), maxChunk)
+	}
+	c := q.spare
+	if q.spare = nil; c == nil || cap(c.slots) < size {
+		c = &chunk{slots: make([]slot, 0, size)}
+	}
+	c.first, c.slots, c.live = q.next, c.slots[:0], 0
+	q.chunks = append(q.chunks, c)
+	return c
+}
+
+// chunkOf finds the chunk that holds seq, or nil.
+func (q *slots) chunkOf(seq uint64) *chunk {
+	if h := q.hint; h != nil && seq-h.first < uint64(len(h.slots)) {
+		return h
+	}
+	i, ok := slices.BinarySearchFunc(q.chunks, seq, func(c *chunk, seq uint64) int {
+		switch {
+		case seq < c.first:
+			return 1
+		case seq >= c.end():
+			return -1
+		}
+		return 0
+	})
+	if !ok {
+		return nil
+	}
+	q.hint = q.chunks[i]
+	return q.hint
+}
+
+// after returns the first sequence number behind seq that has a chunk; there
+// is one, since messages are ready there.
+func (q *slots) after(seq uint64) uint64 {
+	for _, c := range q.chunks {
+		if c.first > seq {
+			return c.first
+		}
+	}
+	return q.next
+}
+
+// get returns the slot of seq by value; gone when there is none.
+func (q *slots) get(seq uint64) slot {
+	if c := q.chunkOf(seq); c != nil {
+		return c.slots[seq-c.first]
+	}
+	return q.strays[seq]
+}
+
+// set writes back what get returned.
+func (q *slots) set(seq uint64, s slot) {
+	if c := q.chunkOf(seq); c != nil {
+		c.slots[seq-c.first] = s
+		return
+	}
+	q.strays[seq] = s
+}
+
+// remove forgets a live message. head is the queue's read position: chunks
+// before it that have emptied are freed, thinned ones give up their rest.
+func (q *slots) remove(seq, head uint64) {
+	c := q.chunkOf(seq)
+	if c == nil {
+		q.rows.drop(q.strays[seq].row)
+		delete(q.strays, seq)
+		return
+	}
+	s := &c.slots[seq-c.first]
+	q.rows.drop(s.row)
+	s.setState(stateGone)
+	c.live--
+	if c.end() <= head && c.thin() {
+		q.free(c)
+	}
+}
+
+// passed is called when the read position leaves chunk c behind.
+func (q *slots) passed(c *chunk) {
+	if c.thin() {
+		q.free(c)
+	}
+}
+
+// free drops a chunk and keeps its live messages as strays.
+func (q *slots) free(c *chunk) {
+	if c.live > 0 {
+		if q.strays == nil {
+			q.strays = make(map[uint64]slot)
+		}
+		for i, s := range c.slots {
+			if s.state() != stateGone {
+				q.strays[c.first+uint64(i)] = s //nolint:gosec // an index is not negative
+			}
+		}
+	}
+	i := 0
+	if q.chunks[0] != c {
+		i = slices.Index(q.chunks, c)
+	}
+	q.chunks = slices.Delete(q.chunks, i, i+1)
+	q.hint = nil
+	if q.spare == nil || cap(q.spare.slots) < cap(c.slots) {
+		q.spare = c
+	}
+}
+
+// trim gives memory back that an idle queue does not need.
+func (q *slots) trim() {
+	q.spare = nil
+	if len(q.chunks) == 0 && len(q.strays) == 0 {
+		q.rows = rows{}
+	}
+}
+
+// image returns the bytes of a message.
+func (q *slots) image(s *slot) []byte {
+	return q.rows.all[s.row].slab.Bytes(s.off, s.size)
+}
+
+// rows is the queue's table of slabs: one pointer a slab, however many
+// messages lie in it. A row is free when no message names it.
+type rows struct {
+	all    []row
+	free   []uint32
+	recent [4]uint32 // row numbers plus one, newest first
+}
+
+type row struct {
+	slab *slab.Slab
+	live int
+}
+
+// hold counts one more message in s and returns its row.
+func (r *rows) hold(s *slab.Slab) uint32 {
+	for _, n := range r.recent {
+		if n > 0 && r.all[n-1].slab == s {
+			r.all[n-1].live++
+			return n - 1
+		}
+	}
+	var i uint32
+	if n := len(r.free); n > 0 {
+		i, r.free = r.free[n-1], r.free[:n-1]
+		r.all[i] = row{s, 1}
+	} else {
+		i = uint32(len(r.all)) //nolint:gosec // fewer rows than messages in memory
+		r.all = append(r.all, row{s, 1})
+	}
+	copy(r.recent[1:], r.recent[:])
+	r.recent[0] = i + 1
+	return i
+}
+
+// drop counts one message less and lets the slab go with the last.
+func (r *rows) drop(i uint32) {
+	if r.all[i].live--; r.all[i].live > 0 {
+		return
+	}
+	r.all[i].slab = nil
+	r.free = append(r.free, i)
+}

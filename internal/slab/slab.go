@@ -1,0 +1,69 @@
+// Package slab is message memory: blocks into which a publishing connection
+// writes the wire images of its messages, one after the other.
+//
+// A Slab is an ordinary block of the Go heap. Whoever holds a message holds a
+// pointer to its slab, and the garbage collector frees the slab when the last
+// holder is gone; there is no reference count that could be wrong, so no
+// mistake in bookkeeping can ever show one tenant another tenant's bytes.
+// Holders name a message by slab, offset and length, which keeps their tables
+// free of pointers.
+package slab
+
+// Sizes of the blocks that a Writer takes, in bytes.
+const (
+	// MinSize is a connection's first block: a connection that publishes a
+	// message now and then must stay small.
+	MinSize = 4 << 10
+	// MaxSize is what blocks grow to while a connection keeps publishing.
+	MaxSize = 1 << 20
+	// ownSize is the image length from which a message gets a block of its
+	// own, so that it neither wastes the rest of a block nor pins one.
+	ownSize = MaxSize / 4
+)
+
+// Slab is one block. Its bytes are written once, by the Writer that made it,
+// before they are handed on; after that they never change.
+type Slab struct {
+	buf []byte // len is what is written, cap the block
+}
+
+// Adopt makes a slab of an image that already lies in memory of its own. The
+// caller gives image away.
+func Adopt(image []byte) *Slab { return &Slab{buf: image} }
+
+// Bytes returns n bytes at off. The slice must not be written to.
+func (s *Slab) Bytes(off, n uint32) []byte { return s.buf[: off+n : off+n][off:] }
+
+// Writer fills slabs for one connection. It belongs to that connection's
+// reader; the zero value is ready.
+type Writer struct {
+	cur  *Slab
+	size int // of the next block
+}
+
+// Alloc returns n fresh bytes: the slab they lie in, their offset, and the
+// bytes to fill. They must be filled before slab and offset are handed on.
+func (w *Writer) Alloc(n int) (s *Slab, off uint32, dst []byte) {
+	if n >= ownSize {
+		s = &Slab{buf: make([]byte, n)}
+		return s, 0, s.buf
+	}
+	if w.cur == nil || cap(w.cur.buf)-len(w.cur.buf) < n {
+		w.grow(n)
+	}
+	at := len(w.cur.buf)
+	w.cur.buf = w.cur.buf[:at+n]
+	return w.cur, uint32(at), w.cur.buf[at:] //nolint:gosec // a block is at most MaxSize
+}
+
+func (w *Writer) grow(n int) {
+	w.size = min(max(MinSize, 2*w.size), MaxSize)
+	for w.size < n {
+		w.size *= 2
+	}
+	w.cur = &Slab{buf: make([]byte, 0, w.size)}
+}
+
+// Release lets go of the open block, so that it lives no longer than the
+// messages in it; the next one starts small again.
+func (w *Writer) Release() { w.cur, w.size = nil, 0 }
