@@ -58,9 +58,10 @@ func AppendBody(dst []byte, channel uint16, body []byte, maxFrame uint32) []byte
 	return dst
 }
 
-// beginFrame appends a frame header without its size. start is where the payload begins.
+// beginFrame appends a frame header without its size and returns where the payload starts.
 func beginFrame(dst []byte, typ byte, channel uint16) (frame []byte, start int) {
-	dst = append(dst, typ, byte(channel>>8), byte(channel), 0, 0, 0, 0)
+	dst = binary.BigEndian.AppendUint16(append(dst, typ), channel)
+	dst = append(dst, 0, 0, 0, 0)
 	return dst, len(dst)
 }
 
@@ -77,7 +78,7 @@ func patchLength(dst []byte, start int) {
 
 func appendShortString(dst []byte, s string) []byte {
 	s = cutString(s, maxShortString)
-	return append(append(dst, byte(len(s))), s...)
+	return append(append(dst, byte(len(s))), s...) //nolint:gosec // Cut to 255 above.
 }
 
 func appendLongString[T string | []byte](dst []byte, s T) []byte {

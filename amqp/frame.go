@@ -42,9 +42,9 @@ type Frame struct {
 	Payload []byte // Aliases the input.
 }
 
-// ParseFrame reads the frame at the start of src. n is how many bytes it takes: 0, without an
-// error, when src does not hold all of it yet. maxFrame is the negotiated frame_max in bytes; less
-// than FrameMinSize counts as FrameMinSize.
+// ParseFrame reads the frame at the start of src. The number n says how many bytes it takes: 0,
+// without an error, when src does not hold all of it yet. The negotiated frame_max, in bytes, is
+// maxFrame; less than FrameMinSize counts as FrameMinSize.
 //
 // Like RabbitMQ it takes a payload of up to maxFrame bytes, FrameOverhead more than the negotiation
 // allows; a longer one is refused as soon as its size is known. The error is an *[Error] of

@@ -100,7 +100,7 @@ func intName(v any) string {
 // prefixed as a kind's size says that a long length comes before the value.
 const prefixed = -1
 
-// kindSize returns how many bytes a value of this kind takes. ok is false for unknown kinds.
+// kindSize returns how many bytes a value of this kind takes, and whether there is such a kind.
 func kindSize(kind byte) (size int, ok bool) {
 	switch kind {
 	case 'V':

@@ -12,7 +12,7 @@ type MethodID uint32
 func (id MethodID) Class() uint16 { return uint16(id >> 16) }
 
 // Method returns the method id inside the class.
-func (id MethodID) Method() uint16 { return uint16(id & 0xffff) } //nolint:gosec // Masked.
+func (id MethodID) Method() uint16 { return uint16(id & 0xffff) }
 
 // String returns "queue.declare", or the two numbers as "50.99" for a method nobody knows.
 func (id MethodID) String() string {

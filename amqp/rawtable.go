@@ -52,8 +52,8 @@ func validateArray(b []byte, depth int, left *int) error {
 	return nil
 }
 
-// validateRaw checks the value at the start of b and returns what follows. depth is how many
-// tables and arrays it is in.
+// validateRaw checks the value at the start of b, which lies in depth tables and arrays, and
+// returns what follows it.
 func validateRaw(b []byte, depth int, left *int) (rest []byte, err error) {
 	if err := spend(1, depth-1, left); err != nil {
 		return nil, err
@@ -95,15 +95,27 @@ func cutValue(b []byte) (v RawValue, rest []byte, err error) {
 		return RawValue{}, nil, fmt.Errorf("%w: %q", ErrFieldType, kind)
 	}
 	if size == prefixed {
-		if len(b) < 4 || uint64(binary.BigEndian.Uint32(b)) > uint64(len(b)-4) {
+		if size, b, ok = cutLength(b); !ok {
 			return RawValue{}, nil, fmt.Errorf("table value of type %q: %w", kind, ErrTruncated)
 		}
-		size, b = int(binary.BigEndian.Uint32(b)), b[4:]
 	}
 	if len(b) < size {
 		return RawValue{}, nil, fmt.Errorf("table value of type %q: %w", kind, ErrTruncated)
 	}
 	return RawValue{Kind: kind, Data: b[:size:size]}, b[size:], nil
+}
+
+// cutLength returns the long length at the start of b and what follows it; ok is false when not so
+// much follows.
+func cutLength(b []byte) (n int, rest []byte, ok bool) {
+	if len(b) < 4 {
+		return 0, nil, false
+	}
+	length, rest := binary.BigEndian.Uint32(b), b[4:]
+	if uint64(length) > uint64(len(rest)) {
+		return 0, nil, false
+	}
+	return int(length), rest, true
 }
 
 // cutField returns the field at the start of b and what follows it; ok is false at the end of the

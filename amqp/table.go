@@ -54,8 +54,8 @@ func (t Table) Get(key string) (v any, ok bool) {
 	return nil, false
 }
 
-// Int returns the integer of the first field with this key, whatever its width. wire is the name
-// of the field's type (see [TypeName]) also when that is no integer, "" when there is no field.
+// Int returns the integer of the first field with this key, whatever its width. The name of the
+// field's type (see [TypeName]) is in wire also when that is no integer, "" when there is no field.
 func (t Table) Int(key string) (v int64, wire string, ok bool) {
 	value, found := t.Get(key)
 	if !found {
@@ -73,20 +73,12 @@ func (t Table) Validate() error {
 	return validateValue(t, 0, &left)
 }
 
+// validateValue checks a value inside depth tables and arrays; left is how many entries there may
+// still be.
 func validateValue(v any, depth int, left *int) error {
 	switch v := v.(type) {
 	case Table:
-		if err := spend(len(v), depth, left); err != nil {
-			return err
-		}
-		for _, f := range v {
-			if _, err := ShortString(f.Key); err != nil {
-				return fmt.Errorf("key %.40q: %w", f.Key, err)
-			}
-			if err := validateValue(f.Value, depth+1, left); err != nil {
-				return err
-			}
-		}
+		return validateFields(v, depth, left)
 	case []any:
 		if err := spend(len(v), depth, left); err != nil {
 			return err
@@ -99,6 +91,21 @@ func validateValue(v any, depth int, left *int) error {
 	default:
 		if kindOf(v) == 0 {
 			return fmt.Errorf("%w: Go type %T", ErrFieldType, v)
+		}
+	}
+	return nil
+}
+
+func validateFields(t Table, depth int, left *int) error {
+	if err := spend(len(t), depth, left); err != nil {
+		return err
+	}
+	for _, f := range t {
+		if _, err := ShortString(f.Key); err != nil {
+			return fmt.Errorf("key %.40q: %w", f.Key, err)
+		}
+		if err := validateValue(f.Value, depth+1, left); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -60,14 +60,14 @@ func sender(from string) string {
 	return "sent by the " + from
 }
 
-// arg is what stands on the wire for one field, or for a run of up to eight bits.
+// arg is what stands on the wire for one field, or for a run of bits that share an octet.
 type arg struct{ fields []field }
 
 // groupArgs packs consecutive bits into octets.
 func groupArgs(fields []field) []arg {
 	var args []arg
 	for _, f := range fields {
-		if n := len(args); n > 0 && f.Type == "bit" && args[n-1].takesBit() {
+		if n := len(args); n > 0 && f.Type == "bit" && args[n-1].fields[0].Type == "bit" {
 			args[n-1].fields = append(args[n-1].fields, f)
 			continue
 		}
@@ -75,8 +75,6 @@ func groupArgs(fields []field) []arg {
 	}
 	return args
 }
-
-func (a arg) takesBit() bool { return a.fields[0].Type == "bit" && len(a.fields) < 8 }
 
 // Read returns the statements that decode the argument with the reader r into the method m.
 func (a arg) Read() string {

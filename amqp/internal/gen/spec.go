@@ -96,6 +96,10 @@ func (m *method) check() error {
 			return fmt.Errorf("field %s: unknown type %q", f.Name, f.Type)
 		}
 	}
+	octets := slices.DeleteFunc(groupArgs(m.Fields), func(a arg) bool { return a.fields[0].Type != "bit" })
+	if len(octets) > 1 || len(octets) == 1 && len(octets[0].fields) > 8 {
+		return errors.New("bits that do not share one octet are more than the generator can do")
+	}
 	return nil
 }
 
