@@ -1,0 +1,270 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/warrenmq/warren/amqp"
+)
+
+// argument is what is known of a queue argument (rabbitmq.com/docs/queues):
+// how its value is checked, and whether it is acted on.
+type argument struct {
+	check func(value any, all amqp.Table) string // "" or the reason in RabbitMQ's words
+	works bool                                   // false: valid, but not built yet
+}
+
+// rules are the arguments that are known, by what they belong to.
+type rules struct {
+	queue, consumer map[string]argument
+}
+
+func newRules() *rules { return &rules{queue: queueArguments(), consumer: consumerArguments()} }
+
+// maxMillis bounds TTLs and expiries: ten years, as RabbitMQ does.
+const maxMillis = 315_360_000_000
+
+// queueArguments are the arguments that RabbitMQ acts on. What is not here is
+// kept, shown and otherwise ignored, as RabbitMQ does.
+func queueArguments() map[string]argument {
+	number := func(low, high int64) func(any, amqp.Table) string {
+		return func(v any, _ amqp.Table) string { return checkNumber(v, low, high) }
+	}
+	text := func(v any, _ amqp.Table) string { return checkText(v) }
+	anything := func(any, amqp.Table) string { return "" }
+	return map[string]argument{
+		"x-queue-type":                    {checkType, true},
+		"x-queue-mode":                    {anything, true}, // classic queues have had one mode since RabbitMQ 3.12
+		"x-queue-version":                 {anything, true},
+		"x-queue-leader-locator":          {text, true}, // a single node leads every queue
+		"x-queue-master-locator":          {text, true},
+		"x-max-in-memory-length":          {anything, true}, // ignored by RabbitMQ 4 too
+		"x-max-in-memory-bytes":           {anything, true},
+		"x-cancel-on-ha-failover":         {anything, true},
+		"x-message-ttl":                   {number(0, maxMillis), false},
+		"x-expires":                       {number(1, maxMillis), false},
+		"x-max-length":                    {number(0, 1<<62), false},
+		"x-max-length-bytes":              {number(0, 1<<62), false},
+		"x-max-priority":                  {checkPriority, false},
+		"x-overflow":                      {checkOverflow, false},
+		"x-dead-letter-exchange":          {text, false},
+		"x-dead-letter-routing-key":       {checkDeadLetterKey, false},
+		"x-dead-letter-strategy":          {text, false},
+		"x-single-active-consumer":        {checkBool, false},
+		"x-delivery-limit":                {number(-1<<62, 1<<62), false},
+		"x-quorum-initial-group-size":     {number(1, 1<<31), false},
+		"x-initial-cluster-size":          {number(1, 1<<31), false},
+		"x-max-age":                       {text, false},
+		"x-stream-max-segment-size-bytes": {number(0, 3_000_000_000), false},
+		"x-stream-filter-size-bytes":      {number(16, 255), false},
+		"x-consumer-timeout":              {number(0, maxMillis), false},
+		"x-consumer-disconnected-timeout": {number(0, maxMillis), false},
+		"x-delayed-retry-type":            {text, false},
+		"x-delayed-retry-min":             {number(0, maxMillis), false},
+		"x-delayed-retry-max":             {number(0, maxMillis), false},
+	}
+}
+
+// consumerArguments are the arguments of basic.consume that RabbitMQ acts on.
+func consumerArguments() map[string]argument {
+	number := func(v any, _ amqp.Table) string { return checkNumber(v, -1<<62, 1<<62) }
+	anything := func(any, amqp.Table) string { return "" }
+	return map[string]argument{
+		"x-cancel-on-ha-failover":   {anything, true}, // nothing fails over
+		"x-priority":                {number, false},
+		"x-stream-offset":           {anything, false},
+		"x-stream-filter":           {anything, false},
+		"x-stream-match-unfiltered": {anything, false},
+		"x-consumer-timeout":        {number, false},
+	}
+}
+
+// checkArguments checks the arguments of a declare or consume.
+func (v *Vhost) checkArguments(known map[string]argument, queue string, args amqp.Table) *amqp.Error {
+	for _, f := range args {
+		k, ok := known[f.Key]
+		if !ok {
+			continue
+		}
+		if reason := k.check(f.Value, args); reason != "" {
+			return v.invalidArgument(queue, f.Key, reason)
+		}
+	}
+	for _, f := range args {
+		if k, ok := known[f.Key]; ok && !k.works {
+			return v.invalidArgument(queue, f.Key, strconv.Quote("not supported yet by this broker"))
+		}
+	}
+	return nil
+}
+
+func (v *Vhost) invalidArgument(queue, key, reason string) *amqp.Error {
+	return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "invalid arg '%s' for %s: %s", key, v.resource(KindQueue, queue), reason)
+}
+
+// integer returns the value of any integer type.
+func integer(v any) (int64, bool) {
+	n, _, ok := amqp.Table{{Key: "n", Value: v}}.Int("n")
+	return n, ok
+}
+
+func checkNumber(v any, low, high int64) string {
+	n, ok := integer(v)
+	switch {
+	case !ok:
+		return fmt.Sprintf(`"expected integer, got %s"`, amqp.TypeName(v))
+	case n < low && low == 1 && n == 0:
+		return "{value_zero,0}"
+	case n < low:
+		return fmt.Sprintf("{value_negative,%d}", n)
+	case n > high:
+		return fmt.Sprintf("{value_too_large,%d}", n)
+	}
+	return ""
+}
+
+func checkPriority(v any, _ amqp.Table) string {
+	if n, ok := integer(v); ok && n > 255 {
+		return fmt.Sprintf("{max_value_exceeded,%d}", n)
+	}
+	return checkNumber(v, 0, 255)
+}
+
+func checkText(v any) string {
+	if _, ok := v.(string); !ok {
+		return fmt.Sprintf("{unacceptable_type,%s}", amqp.TypeName(v))
+	}
+	return ""
+}
+
+func checkBool(v any, _ amqp.Table) string {
+	if _, ok := v.(bool); !ok {
+		return fmt.Sprintf("{unacceptable_type,%s}", amqp.TypeName(v))
+	}
+	return ""
+}
+
+func checkOverflow(v any, _ amqp.Table) string {
+	switch v {
+	case "drop-head", "reject-publish", "reject-publish-dlx":
+		return ""
+	}
+	if reason := checkText(v); reason != "" {
+		return reason
+	}
+	return "invalid_overflow"
+}
+
+func checkDeadLetterKey(v any, all amqp.Table) string {
+	if reason := checkText(v); reason != "" {
+		return reason
+	}
+	if _, ok := all.Get("x-dead-letter-exchange"); !ok {
+		return "routing_key_but_no_dlx_defined"
+	}
+	return ""
+}
+
+func checkType(v any, _ amqp.Table) string {
+	t, ok := v.(string)
+	switch {
+	case !ok:
+		return fmt.Sprintf(`"expected longstr, got %s"`, amqp.TypeName(v))
+	case t == "classic", t == "quorum", t == "stream":
+		return ""
+	}
+	return fmt.Sprintf(`"unsupported queue type '%s'"`, t)
+}
+
+// queueType returns the declared type; classic when none is named.
+func queueType(args amqp.Table) string {
+	if t, ok := args.Get("x-queue-type"); ok {
+		if s, ok := t.(string); ok {
+			return s
+		}
+	}
+	return "classic"
+}
+
+// streamRefuses are arguments that a stream does not know.
+var streamRefuses = []string{
+	"x-message-ttl", "x-expires", "x-dead-letter-exchange", "x-dead-letter-routing-key", "x-max-length",
+	"x-max-priority", "x-overflow", "x-single-active-consumer", "x-delivery-limit",
+}
+
+// checkQueueType refuses what RabbitMQ refuses for the type, and then the
+// types that are not built yet.
+func (v *Vhost) checkQueueType(d *QueueDeclare) *amqp.Error {
+	t := queueType(d.Arguments)
+	if t == "classic" {
+		return nil
+	}
+	property := ""
+	switch {
+	case d.Exclusive:
+		property = "exclusive-owner"
+	case !d.Durable:
+		property = "non-durable"
+	case d.AutoDelete && t == "stream":
+		property = "auto-delete"
+	}
+	if property != "" {
+		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "invalid property '%s' for %s", property, v.resource(KindQueue, d.Name))
+	}
+	refused := streamRefuses
+	if t == "quorum" {
+		refused = []string{"x-max-priority", "x-queue-mode", "x-max-age"}
+	}
+	for _, key := range refused {
+		if _, ok := d.Arguments.Get(key); ok {
+			return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "invalid arg '%s' for %s of queue type rabbit_%s_queue",
+				key, v.resource(KindQueue, d.Name), t)
+		}
+	}
+	return v.invalidArgument(d.Name, "x-queue-type", fmt.Sprintf("\"queue type '%s' is not supported yet by this broker\"", t))
+}
+
+// equalArgument compares one argument of a declare with what is there.
+func (v *Vhost) equalArgument(kind Kind, name, key string, got, have amqp.Table) *amqp.Error {
+	g, gok := got.Get(key)
+	h, hok := have.Get(key)
+	if key == "x-queue-type" && kind == KindQueue {
+		if queueType(got) == queueType(have) {
+			return nil
+		}
+		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "inequivalent arg '%s' for %s: received '%s' but current is '%s'",
+			key, v.resource(kind, name), queueType(got), queueType(have))
+	}
+	if gok == hok && equalValue(g, h) {
+		return nil
+	}
+	return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "inequivalent arg '%s' for %s: received %s but current is %s",
+		key, v.resource(kind, name), describe(g, gok), describe(h, hok))
+}
+
+// equalValue compares argument values; integers of all widths are equal.
+func equalValue(a, b any) bool {
+	if x, ok := integer(a); ok {
+		y, ok := integer(b)
+		return ok && x == y
+	}
+	t := amqp.AppendTable(nil, amqp.Table{{Key: "v", Value: a}})
+	return string(t) == string(amqp.AppendTable(nil, amqp.Table{{Key: "v", Value: b}}))
+}
+
+func describe(v any, ok bool) string {
+	if !ok {
+		return "none"
+	}
+	return fmt.Sprintf("the value '%v' of type '%s'", v, amqp.TypeName(v))
+}
+
+// asError makes any error one of the protocol.
+func asError(err error) *amqp.Error {
+	var e *amqp.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "%s", err.Error())
+}

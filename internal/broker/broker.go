@@ -1,0 +1,135 @@
+// Package broker is the core: vhosts with their exchanges, queues and
+// bindings, and what publishers and consumers do with them. It knows neither
+// sockets nor disks: sessions call it, and it is given the Log it declares.
+//
+// State and its owners. A Vhost's topology is an immutable snapshot behind an
+// atomic pointer; changes build the next one under Vhost.mu, publishing reads
+// without a lock. A Queue's messages belong to its queue.State under Queue.mu.
+// Lock order: Vhost.mu, then Queue.mu; neither is held while a Waker is called.
+package broker
+
+import (
+	"log/slog"
+	"maps"
+	"sync"
+	"sync/atomic"
+
+	"github.com/warrenmq/warren/internal/meta"
+)
+
+// Definitions is where durable topology is recorded before it takes effect.
+// Every method returns when the change is on stable storage.
+type Definitions interface {
+	PutExchange(x meta.Exchange) error
+	DeleteExchange(v meta.VhostRef, name string) error
+	PutQueue(q meta.Queue) error
+	DeleteQueue(v meta.VhostRef, name string) error
+	PutBinding(b meta.Binding) error
+	DeleteBinding(b meta.Binding) error
+}
+
+// Options are what a Broker is made of.
+type Options struct {
+	Definitions Definitions
+	Log         Log
+	// NextUID numbers queues for the Log; a number is never used again.
+	NextUID func() uint64
+	// MemoryLimit is how many bytes of messages may lie in memory before
+	// publishers are made to wait; 0: no limit.
+	MemoryLimit int64
+	Logger      *slog.Logger
+}
+
+// Broker holds the vhosts of all clusters.
+type Broker struct {
+	opts   Options
+	memory *Memory
+	rules  *rules
+
+	mu     sync.Mutex // serialises changes of vhosts
+	vhosts atomic.Pointer[map[meta.VhostRef]*Vhost]
+}
+
+// New returns a broker without vhosts.
+func New(o Options) *Broker {
+	b := &Broker{opts: o, memory: &Memory{limit: o.MemoryLimit}, rules: newRules()}
+	b.vhosts.Store(&map[meta.VhostRef]*Vhost{})
+	return b
+}
+
+// Memory returns the account of message bytes in memory.
+func (b *Broker) Memory() *Memory { return b.memory }
+
+// Vhost finds a vhost.
+func (b *Broker) Vhost(ref meta.VhostRef) (*Vhost, bool) {
+	v, ok := (*b.vhosts.Load())[ref]
+	return v, ok
+}
+
+// Vhosts returns all vhosts, in no order.
+func (b *Broker) Vhosts() []*Vhost {
+	all := *b.vhosts.Load()
+	list := make([]*Vhost, 0, len(all))
+	for _, v := range all {
+		list = append(list, v)
+	}
+	return list
+}
+
+// AddVhost opens a vhost, with the predeclared exchanges and without queues.
+// wire is the name that clients know it by. Adding one that is there returns
+// it.
+func (b *Broker) AddVhost(v meta.Vhost, wire string) *Vhost {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ref := meta.VhostRef{Cluster: v.Cluster, Name: v.Name}
+	old := *b.vhosts.Load()
+	if v, ok := old[ref]; ok {
+		return v
+	}
+	next := maps.Clone(old)
+	next[ref] = b.newVhost(ref, wire, v.LenientRedeclare)
+	b.vhosts.Store(&next)
+	return next[ref]
+}
+
+// RemoveVhost takes a vhost away and ends its queues and consumers. Sessions
+// on it are the caller's to close.
+func (b *Broker) RemoveVhost(ref meta.VhostRef) {
+	b.mu.Lock()
+	old := *b.vhosts.Load()
+	v, ok := old[ref]
+	if ok {
+		next := maps.Clone(old)
+		delete(next, ref)
+		b.vhosts.Store(&next)
+	}
+	b.mu.Unlock()
+	if ok {
+		v.clear()
+	}
+}
+
+// Tick lets every queue do what may wait. The server calls it every second.
+func (b *Broker) Tick() {
+	for _, v := range b.Vhosts() {
+		for _, q := range v.Queues() {
+			q.tick()
+		}
+	}
+}
+
+// Memory counts the bytes of all messages in memory.
+type Memory struct {
+	used  atomic.Int64
+	limit int64
+}
+
+// Used returns the bytes in memory.
+func (m *Memory) Used() int64 { return m.used.Load() }
+
+// Limit returns the bytes from which publishers wait; 0: no limit.
+func (m *Memory) Limit() int64 { return m.limit }
+
+// Over reports whether publishers have to wait.
+func (m *Memory) Over() bool { return m.limit > 0 && m.used.Load() > m.limit }

@@ -1,0 +1,179 @@
+package broker
+
+import (
+	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/auth"
+	"github.com/warrenmq/warren/internal/queue"
+)
+
+// Waker is who a consumer belongs to. Its methods are called without a lock
+// of the broker held and must not block.
+type Waker interface {
+	// Wake says that c may find messages now.
+	Wake(c *Consumer)
+	// Cancelled says that c's queue is gone.
+	Cancelled(c *Consumer)
+}
+
+// Consumer is one consumer of one queue. Its owner takes messages with Take
+// and gives them up with Settle or Return.
+type Consumer struct {
+	Tag              string
+	NoAck, Exclusive bool
+	Prefetch         int // 0: no limit
+	Arguments        amqp.Table
+	Connection       string // name of the connection, to show
+	Channel          uint16
+	User             string
+
+	waker Waker
+	queue *Queue
+	state queue.Consumer
+}
+
+// ConsumerView is what can be seen of a consumer.
+type ConsumerView struct {
+	Tag, Connection, User string
+	Channel               uint16
+	NoAck, Exclusive      bool
+	Prefetch, Unacked     int
+	Arguments             amqp.Table
+}
+
+// view is called under the queue's lock.
+func (c *Consumer) view() ConsumerView {
+	return ConsumerView{
+		Tag: c.Tag, Connection: c.Connection, User: c.User, Channel: c.Channel, NoAck: c.NoAck, Exclusive: c.Exclusive,
+		Prefetch: c.Prefetch, Unacked: c.state.Unacked(), Arguments: c.Arguments,
+	}
+}
+
+// Queue returns the queue that c consumes from.
+func (c *Consumer) Queue() *Queue { return c.queue }
+
+// Consume attaches a consumer to a queue (basic.consume, §1.8.3.3). ready runs
+// after all checks and before the first message can be delivered.
+func (v *Vhost) Consume(a *Actor, name string, c *Consumer, w Waker, ready func()) *amqp.Error {
+	if err := v.Check(a, auth.Read, KindQueue, cleanName(name)); err != nil {
+		return err
+	}
+	q, err := v.usable(a, name)
+	if err != nil {
+		return err
+	}
+	if err := v.checkArguments(v.rules.consumer, q.Name, c.Arguments); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return v.notFound(KindQueue, name)
+	}
+	if q.exclusive != nil || c.Exclusive && q.state.Consumers() > 0 {
+		q.mu.Unlock()
+		return amqp.ChannelErrorf(amqp.CodeAccessRefused, "%s in exclusive use", v.resource(KindQueue, q.Name))
+	}
+	if c.Exclusive {
+		q.exclusive = c
+	}
+	c.queue, c.waker = q, w
+	c.state = queue.Consumer{Owner: c, Prefetch: c.Prefetch, NoAck: c.NoAck}
+	q.served = true
+	ready()
+	q.state.Add(&c.state, &q.fx)
+	q.consumers.Store(int32(q.state.Consumers())) //nolint:gosec // bounded by the channels' limits
+	q.unlock()
+	return nil
+}
+
+// Cancel detaches a consumer; its unacknowledged messages stay outstanding.
+// An auto-delete queue goes with its last consumer.
+func (v *Vhost) Cancel(c *Consumer) {
+	q := c.queue
+	q.mu.Lock()
+	q.state.Remove(&c.state, &q.fx)
+	if q.exclusive == c {
+		q.exclusive = nil
+	}
+	left := q.state.Consumers()
+	q.consumers.Store(int32(left)) //nolint:gosec // bounded by the channels' limits
+	drop := q.AutoDelete && left == 0 && q.served && !q.closed
+	q.unlock()
+	if drop {
+		v.DropQueue(q)
+	}
+}
+
+// Take moves up to limit messages with about budget bytes to the consumer and
+// appends them to dst. When it returns none, Wake will be called.
+func (c *Consumer) Take(limit, budget int, dst []queue.Delivery) []queue.Delivery {
+	q := c.queue
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return dst
+	}
+	n := len(dst)
+	dst = q.state.Take(&c.state, limit, budget, dst, &q.fx)
+	q.stats.Delivered += uint64(len(dst) - n)
+	for i := n; i < len(dst); i++ {
+		if dst[i].Redelivered {
+			q.stats.Redelivered++
+		}
+	}
+	q.unlock()
+	return dst
+}
+
+// Get takes one message for basic.get (§1.8.3.10) and returns how many stay
+// ready; ok is false when the queue is empty.
+func (v *Vhost) Get(a *Actor, name string, noAck bool) (q *Queue, d queue.Delivery, left int, ok bool, err *amqp.Error) {
+	if err = v.Check(a, auth.Read, KindQueue, cleanName(name)); err != nil {
+		return nil, d, 0, false, err
+	}
+	if q, err = v.usable(a, name); err != nil {
+		return nil, d, 0, false, err
+	}
+	q.mu.Lock()
+	if !q.closed {
+		d, ok = q.state.Get(noAck, &q.fx)
+		left = q.state.Ready()
+	}
+	if ok {
+		q.stats.Got++
+	}
+	q.unlock()
+	return q, d, left, ok, nil
+}
+
+// Settle removes messages for good that were delivered to c, or by basic.get
+// when c is nil.
+func (q *Queue) Settle(c *Consumer, seqs []uint64) {
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return
+	}
+	q.state.Settle(c.inner(), seqs, &q.fx)
+	q.stats.Acked += uint64(len(seqs))
+	q.unlock()
+}
+
+// Return puts messages back that were delivered to c, or by basic.get when c
+// is nil.
+func (q *Queue) Return(c *Consumer, seqs []uint64) {
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return
+	}
+	q.state.Return(c.inner(), seqs, &q.fx)
+	q.unlock()
+}
+
+func (c *Consumer) inner() *queue.Consumer {
+	if c == nil {
+		return nil
+	}
+	return &c.state
+}

@@ -1,0 +1,315 @@
+package broker
+
+import (
+	"bytes"
+
+	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/queue"
+	"github.com/warrenmq/warren/internal/route"
+	"github.com/warrenmq/warren/internal/slab"
+)
+
+// Message is one published message as it came over the wire.
+type Message struct {
+	// Route is exchange and routing key as two short strings: the start of
+	// basic.publish after its reserved field, and of the wire image.
+	Route         []byte
+	Exchange, Key []byte // the same without their lengths
+	Headers       amqp.RawTable
+	Extra         [][]byte // further routing keys: the CC and BCC headers
+	// Content is the content header frame and the body frames.
+	Content    []byte
+	Persistent bool // delivery_mode 2
+}
+
+// Publisher publishes for one connection. It gathers what one socket read
+// brought and enters each queue once. It belongs to the connection's reader.
+type Publisher struct {
+	vhost *Vhost
+	slabs slab.Writer
+	log   Log
+
+	// The last route: most publishers send to one place.
+	top    *topology
+	route  []byte
+	queues []*Queue
+	sticky bool // queues depends on nothing but top and route
+
+	dst     []Destination
+	visited []string
+
+	runs    []run
+	byQueue map[*Queue]int // index into runs, once there are many
+	batch   Batch
+	pairs   []pair
+}
+
+// run is what one flush brings one queue.
+type run struct {
+	queue    *Queue
+	messages []queue.Message
+	images   []int // index into batch.Images for each message, -1: not logged
+}
+
+type pair struct{ run, message int }
+
+// manyRuns is from how many queues on a flush finds them by map.
+const manyRuns = 16
+
+// NewPublisher returns a publisher on v.
+func (v *Vhost) NewPublisher() *Publisher { return &Publisher{vhost: v, log: v.opts.Log} }
+
+// Publish routes one message and enters it into the batch. It returns how
+// many queues take it; the error is the channel's.
+func (p *Publisher) Publish(m *Message) (int, *amqp.Error) {
+	if err := p.find(m); err != nil {
+		return 0, err
+	}
+	if len(p.queues) == 0 {
+		return 0, nil
+	}
+	sl, off, size := p.image(m)
+	msg := queue.Message{Slab: sl, Off: off, Size: size, RouteLen: uint16(len(m.Route))} //nolint:gosec // two short strings
+	logged := -1
+	for _, q := range p.queues {
+		msg.Persistent = m.Persistent && q.Durable
+		if msg.Persistent && logged < 0 {
+			logged = len(p.batch.Images)
+			p.batch.Images = append(p.batch.Images, sl.Bytes(off, size))
+		}
+		r := p.run(q)
+		r.messages = append(r.messages, msg)
+		if msg.Persistent {
+			r.images = append(r.images, logged)
+		} else {
+			r.images = append(r.images, -1)
+		}
+	}
+	return len(p.queues), nil
+}
+
+// image copies a message into the open slab.
+func (p *Publisher) image(m *Message) (*slab.Slab, uint32, uint32) {
+	n := len(m.Route) + 1 + len(m.Content)
+	sl, off, dst := p.slabs.Alloc(n)
+	copy(dst, m.Route)
+	dst[len(m.Route)] = amqp.FrameEnd
+	copy(dst[len(m.Route)+1:], m.Content)
+	return sl, off, uint32(n) //nolint:gosec // bounded by the message size limit
+}
+
+// run finds the batch's entry for q, last first.
+func (p *Publisher) run(q *Queue) *run {
+	if len(p.runs) <= manyRuns {
+		for i := len(p.runs) - 1; i >= 0; i-- {
+			if p.runs[i].queue == q {
+				return &p.runs[i]
+			}
+		}
+	} else if i, ok := p.byQueue[q]; ok {
+		return &p.runs[i]
+	}
+	if len(p.runs) < cap(p.runs) {
+		p.runs = p.runs[:len(p.runs)+1]
+	} else {
+		p.runs = append(p.runs, run{})
+	}
+	i := len(p.runs) - 1
+	p.runs[i].queue = q
+	if i >= manyRuns {
+		p.index()
+	}
+	return &p.runs[i]
+}
+
+// index enters the runs into the map that finds them.
+func (p *Publisher) index() {
+	if p.byQueue == nil {
+		p.byQueue = make(map[*Queue]int)
+	}
+	if len(p.byQueue) == 0 {
+		for i := range p.runs {
+			p.byQueue[p.runs[i].queue] = i
+		}
+		return
+	}
+	p.byQueue[p.runs[len(p.runs)-1].queue] = len(p.runs) - 1
+}
+
+// Flush enters the batch into its queues and appends it to the log. durable
+// runs when everything in it that must be is on stable storage; without
+// anything to log it runs at once. It returns the queue with consumers that
+// has the most messages ready, for flow control; nil when there is none.
+func (p *Publisher) Flush(durable func(error)) *Queue {
+	var longest *Queue
+	for i := range p.runs {
+		r := &p.runs[i]
+		first, ok := r.queue.publish(r.messages)
+		if ok {
+			p.place(r, first)
+		}
+		if r.queue.Consumers() > 0 && (longest == nil || r.queue.Ready() > longest.Ready()) {
+			longest = r.queue
+		}
+		clear(r.messages)
+		r.queue, r.messages, r.images = nil, r.messages[:0], r.images[:0]
+	}
+	p.runs = p.runs[:0]
+	clear(p.byQueue)
+	if len(p.batch.Places) == 0 {
+		p.batch.Images = p.batch.Images[:0]
+		if durable != nil {
+			durable(nil)
+		}
+		return longest
+	}
+	p.log.Append(p.batch, durable)
+	p.batch = Batch{}
+	return longest
+}
+
+// place notes where the messages of a run went.
+func (p *Publisher) place(r *run, first uint64) {
+	for i, image := range r.images {
+		if image >= 0 {
+			p.batch.Places = append(p.batch.Places, Place{
+				Image: image, Queue: r.queue.UID, Seq: first + uint64(i), //nolint:gosec // an index
+				RouteLen: int(r.messages[i].RouteLen),
+			})
+		}
+	}
+}
+
+// Empty reports whether the batch holds nothing.
+func (p *Publisher) Empty() bool { return len(p.runs) == 0 }
+
+// Release gives back what an idle connection does not need.
+func (p *Publisher) Release() {
+	p.slabs.Release()
+	p.runs, p.byQueue, p.batch = nil, nil, Batch{}
+	p.top, p.route, p.queues = nil, nil, nil
+}
+
+// Check says whether an exchange may be published to: it exists and is not
+// internal.
+func (p *Publisher) Check(exchange []byte) *amqp.Error {
+	_, err := p.exchange(p.vhost.top.Load(), exchange)
+	return err
+}
+
+func (p *Publisher) exchange(top *topology, name []byte) (*Exchange, *amqp.Error) {
+	x, ok := top.exchanges.GetBytes(name)
+	if !ok {
+		return nil, p.vhost.notFound(KindExchange, string(name))
+	}
+	if x.Internal {
+		return nil, amqp.ChannelErrorf(amqp.CodeAccessRefused, "cannot publish to internal %s",
+			p.vhost.resource(KindExchange, x.Name))
+	}
+	return x, nil
+}
+
+// find sets p.queues to the queues that m is routed to.
+func (p *Publisher) find(m *Message) *amqp.Error {
+	top := p.vhost.top.Load()
+	if p.sticky && p.top == top && len(m.Extra) == 0 && bytes.Equal(p.route, m.Route) {
+		return nil
+	}
+	p.sticky = false
+	x, err := p.exchange(top, m.Exchange)
+	if err != nil {
+		return err
+	}
+	p.queues, p.visited, p.sticky = p.queues[:0], p.visited[:0], true
+	p.through(top, x, route.Message{Key: m.Key, Headers: m.Headers}, m.Extra)
+	p.dedup()
+	p.top, p.route = top, append(p.route[:0], m.Route...)
+	p.sticky = p.sticky && len(m.Extra) == 0
+	return nil
+}
+
+// through routes a message through exchange x and on, each exchange once.
+// Where x finds nothing its alternate exchange takes over.
+func (p *Publisher) through(top *topology, x *Exchange, m route.Message, extra [][]byte) {
+	p.visited = append(p.visited, x.Name)
+	if x.Type == "headers" {
+		p.sticky = false
+	}
+	from := len(p.dst)
+	p.match(top, x, m)
+	for _, key := range extra {
+		m := m
+		m.Key = key
+		p.match(top, x, m)
+	}
+	found := p.dst[from:]
+	if len(found) == 0 && x.alternate != "" {
+		found = append(p.dst, Destination{exchange: x.alternate})[from:]
+	}
+	for _, d := range found {
+		if d.queue != nil {
+			p.queues = append(p.queues, d.queue)
+			continue
+		}
+		if next, ok := top.exchanges.Get(d.exchange); ok && !p.seen(d.exchange) {
+			p.through(top, next, m, extra)
+		}
+	}
+	p.dst = p.dst[:from]
+}
+
+// match appends the destinations of one key to p.dst.
+func (p *Publisher) match(top *topology, x *Exchange, m route.Message) {
+	if x.Name != "" {
+		p.dst = x.routes.Match(m, p.dst)
+		return
+	}
+	if q, ok := top.queues.GetBytes(m.Key); ok { // every queue is bound to the default exchange by its name
+		p.dst = append(p.dst, Destination{queue: q})
+	}
+}
+
+func (p *Publisher) seen(exchange string) bool {
+	for _, name := range p.visited {
+		if name == exchange {
+			return true
+		}
+	}
+	return false
+}
+
+// dedup leaves each queue once: a message reaches a queue once, however many
+// bindings lead there.
+func (p *Publisher) dedup() {
+	if len(p.queues) < 2 {
+		return
+	}
+	if len(p.queues) <= manyRuns {
+		kept := p.queues[:1]
+		for _, q := range p.queues[1:] {
+			if !contains(kept, q) {
+				kept = append(kept, q)
+			}
+		}
+		p.queues = kept
+		return
+	}
+	seen := make(map[*Queue]bool, len(p.queues))
+	kept := p.queues[:0]
+	for _, q := range p.queues {
+		if !seen[q] {
+			seen[q] = true
+			kept = append(kept, q)
+		}
+	}
+	p.queues = kept
+}
+
+func contains(list []*Queue, q *Queue) bool {
+	for _, x := range list {
+		if x == q {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,374 @@
+package broker
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/auth"
+	"github.com/warrenmq/warren/internal/meta"
+	"github.com/warrenmq/warren/internal/queue"
+)
+
+// Queue is the shell around one queue.State: the lock, the log, the wake-ups.
+type Queue struct {
+	Name                           string
+	UID                            uint64 // names the queue in the Log
+	Durable, AutoDelete, Exclusive bool
+	Arguments                      amqp.Table
+
+	owner  uint64 // connection of an exclusive queue
+	vhost  string // wire name, for texts
+	log    Log
+	memory *Memory
+
+	ready     atomic.Int64 // messages; for flow control, without the lock
+	consumers atomic.Int32
+
+	mu        sync.Mutex // guards what follows
+	state     queue.State
+	fx        queue.Effects
+	exclusive *Consumer // the consumer that has the queue to itself
+	served    bool      // ever had a consumer
+	closed    bool
+	bytes     int64 // of state, as counted in memory
+	stats     QueueStats
+}
+
+// QueueStats are a queue's counters since it was made.
+type QueueStats struct {
+	Published, Delivered, Redelivered, Acked, Got uint64
+}
+
+// QueueView is what can be seen of a queue at one moment.
+type QueueView struct {
+	Ready, Unacked, Consumers int
+	ReadyBytes, Bytes         int64
+	Stats                     QueueStats
+	List                      []ConsumerView
+}
+
+// QueueDeclare asks for a queue (queue.declare, §1.7.2.1).
+type QueueDeclare struct {
+	Name                                    string
+	Passive, Durable, Exclusive, AutoDelete bool
+	Arguments                               amqp.Table
+}
+
+// DeclareQueue makes sure that a queue exists and returns it.
+func (v *Vhost) DeclareQueue(a *Actor, d QueueDeclare) (*Queue, *amqp.Error) {
+	d.Name = cleanName(d.Name)
+	if d.Passive {
+		return v.queuePassive(a, d.Name)
+	}
+	named := d.Name != ""
+	if !named {
+		d.Name = ServerName("amq.gen-")
+	}
+	d.Durable = d.Durable && !d.Exclusive // an exclusive queue dies with its connection
+	if err := v.Check(a, auth.Configure, KindQueue, d.Name); err != nil {
+		return nil, err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed {
+		return nil, v.gone()
+	}
+	if q, ok := v.Queue(d.Name); ok {
+		return q, v.equalQueue(a, q, &d)
+	}
+	if named && strings.HasPrefix(d.Name, "amq.") {
+		return nil, amqp.ChannelErrorf(amqp.CodeAccessRefused, "queue name '%s' contains reserved prefix 'amq.*'", d.Name)
+	}
+	if err := v.checkQueue(&d); err != nil {
+		return nil, err
+	}
+	return v.addQueue(a, &d)
+}
+
+// checkQueue checks a new queue's arguments.
+func (v *Vhost) checkQueue(d *QueueDeclare) *amqp.Error {
+	for _, f := range d.Arguments {
+		if k, ok := v.rules.queue[f.Key]; ok {
+			if reason := k.check(f.Value, d.Arguments); reason != "" {
+				return v.invalidArgument(d.Name, f.Key, reason)
+			}
+		}
+	}
+	if err := v.checkQueueType(d); err != nil {
+		return err
+	}
+	return v.checkArguments(v.rules.queue, d.Name, d.Arguments)
+}
+
+// addQueue records and enters a new queue; v.mu is held.
+func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
+	q := &Queue{
+		Name: d.Name, UID: v.opts.NextUID(), Durable: d.Durable, AutoDelete: d.AutoDelete, Exclusive: d.Exclusive,
+		Arguments: d.Arguments, vhost: v.wire, log: v.opts.Log, memory: v.memory,
+	}
+	if d.Exclusive {
+		q.owner = a.Conn
+	}
+	for _, f := range d.Arguments {
+		if _, ok := v.rules.queue[f.Key]; !ok {
+			v.note(KindQueue, d.Name, f.Key)
+		}
+	}
+	if q.Durable {
+		err := v.opts.Definitions.PutQueue(meta.Queue{
+			Cluster: v.ref.Cluster, Vhost: v.ref.Name, Name: q.Name, UID: q.UID, Durable: true,
+			AutoDelete: q.AutoDelete, Arguments: q.Arguments,
+		})
+		if err != nil {
+			return nil, v.stored(err)
+		}
+	}
+	v.change(func(t *topology) { t.queues = t.queues.Set(q.Name, q) })
+	return q, nil
+}
+
+// RestoreQueue enters a queue that the definitions already hold.
+func (v *Vhost) RestoreQueue(m meta.Queue) {
+	q := &Queue{
+		Name: m.Name, UID: m.UID, Durable: true, AutoDelete: m.AutoDelete,
+		Arguments: m.Arguments, vhost: v.wire, log: v.opts.Log, memory: v.memory,
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.change(func(t *topology) { t.queues = t.queues.Set(q.Name, q) })
+}
+
+func (v *Vhost) queuePassive(a *Actor, name string) (*Queue, *amqp.Error) {
+	if !a.can(auth.Configure, name) && !a.can(auth.Write, name) && !a.can(auth.Read, name) {
+		return nil, v.Check(a, auth.Configure, KindQueue, name)
+	}
+	return v.usable(a, name)
+}
+
+// usable finds a queue that a may touch: it exists and is not another
+// connection's exclusive one.
+func (v *Vhost) usable(a *Actor, name string) (*Queue, *amqp.Error) {
+	q, ok := v.Queue(cleanName(name))
+	if !ok {
+		return nil, v.notFound(KindQueue, name)
+	}
+	return q, v.checkOwner(a, q)
+}
+
+func (v *Vhost) checkOwner(a *Actor, q *Queue) *amqp.Error {
+	if q.Exclusive && q.owner != a.Conn {
+		return v.locked(q.Name)
+	}
+	return nil
+}
+
+func (v *Vhost) locked(name string) *amqp.Error {
+	return amqp.ChannelErrorf(amqp.CodeResourceLocked, "cannot obtain exclusive access to locked %s. It could be originally "+
+		"declared on another connection or the exclusive property value does not match that of the original declaration.",
+		v.resource(KindQueue, name))
+}
+
+// equalQueue compares a declare with the queue that is there.
+func (v *Vhost) equalQueue(a *Actor, q *Queue, d *QueueDeclare) *amqp.Error {
+	if err := v.checkOwner(a, q); err != nil {
+		return err
+	}
+	if q.Exclusive != d.Exclusive {
+		return v.locked(q.Name)
+	}
+	unequal := func(arg string, got, have bool) *amqp.Error {
+		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "inequivalent arg '%s' for %s: received '%t' but current is '%t'",
+			arg, v.resource(KindQueue, q.Name), got, have)
+	}
+	if v.lenient && (q.Durable != d.Durable || q.AutoDelete != d.AutoDelete) {
+		v.logLenient(KindQueue, q.Name, q.Durable, q.AutoDelete)
+		d.Durable, d.AutoDelete = q.Durable, q.AutoDelete
+	}
+	if q.Durable != d.Durable {
+		return unequal("durable", d.Durable, q.Durable)
+	}
+	if q.AutoDelete != d.AutoDelete {
+		return unequal("auto_delete", d.AutoDelete, q.AutoDelete)
+	}
+	for key := range v.rules.queue {
+		if err := v.equalArgument(KindQueue, q.Name, key, d.Arguments, q.Arguments); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DeleteQueue removes a queue with its messages, bindings and consumers, and
+// returns how many messages were ready (queue.delete, §1.7.2.9). Deleting what
+// is not there is no error.
+func (v *Vhost) DeleteQueue(a *Actor, name string, ifUnused, ifEmpty bool) (int, *amqp.Error) {
+	name = cleanName(name)
+	if err := v.Check(a, auth.Configure, KindQueue, name); err != nil {
+		return 0, err
+	}
+	v.mu.Lock()
+	q, ok := v.Queue(name)
+	if !ok {
+		v.mu.Unlock()
+		return 0, nil
+	}
+	err := v.checkOwner(a, q)
+	if err == nil {
+		err = v.checkDelete(q, ifUnused, ifEmpty)
+	}
+	if err == nil {
+		err = v.removeQueue(q)
+	}
+	v.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	return q.close(), nil
+}
+
+func (v *Vhost) checkDelete(q *Queue, ifUnused, ifEmpty bool) *amqp.Error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if ifUnused && q.state.Consumers() > 0 {
+		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "%s in use", v.resource(KindQueue, q.Name))
+	}
+	if ifEmpty && q.state.Ready() > 0 {
+		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "%s not empty", v.resource(KindQueue, q.Name))
+	}
+	return nil
+}
+
+// removeQueue takes q and its bindings out of the topology; v.mu is held.
+func (v *Vhost) removeQueue(q *Queue) *amqp.Error {
+	if q.Durable {
+		if err := v.opts.Definitions.DeleteQueue(v.ref, q.Name); err != nil {
+			return v.stored(err)
+		}
+	}
+	v.change(func(t *topology) { t.queues = t.queues.Delete(q.Name) })
+	v.forgetBindings(v.bindings.destination(endpoint{KindQueue, q.Name}))
+	return nil
+}
+
+// DropQueue deletes q if it is still there, for its connection's end or its
+// last consumer's.
+func (v *Vhost) DropQueue(q *Queue) {
+	v.mu.Lock()
+	now, ok := v.Queue(q.Name)
+	if !ok || now != q || v.removeQueue(q) != nil {
+		v.mu.Unlock()
+		return
+	}
+	v.mu.Unlock()
+	q.close()
+}
+
+// Purge removes the ready messages of a queue and returns their number
+// (queue.purge, §1.7.2.7).
+func (v *Vhost) Purge(a *Actor, name string) (int, *amqp.Error) {
+	if err := v.Check(a, auth.Read, KindQueue, cleanName(name)); err != nil {
+		return 0, err
+	}
+	q, err := v.usable(a, name)
+	if err != nil {
+		return 0, err
+	}
+	q.mu.Lock()
+	n := q.state.Purge(&q.fx)
+	q.unlock()
+	return n, nil
+}
+
+// unlock ends a step: it accounts for memory, tells the log what is gone for
+// good, and wakes consumers, the latter two after releasing q.mu.
+func (q *Queue) unlock() {
+	bytes := q.state.Bytes()
+	if d := bytes - q.bytes; d != 0 {
+		q.memory.used.Add(d)
+		q.bytes = bytes
+	}
+	q.ready.Store(int64(q.state.Ready()))
+	var few [8]*queue.Consumer
+	wake := append(few[:0], q.fx.Wake...)
+	var settled []uint64
+	if q.Durable && len(q.fx.Settled) > 0 {
+		settled = append(settled, q.fx.Settled...)
+	}
+	q.fx.Reset()
+	q.mu.Unlock()
+	if settled != nil {
+		q.log.Append(Batch{Settled: []Settled{{Queue: q.UID, Seqs: settled}}}, nil)
+	}
+	for _, c := range wake {
+		if owner, ok := c.Owner.(*Consumer); ok {
+			owner.waker.Wake(owner)
+		}
+	}
+}
+
+// publish takes messages in; ok is false when the queue was deleted, whose
+// messages go with it. first is the sequence number of the first message.
+func (q *Queue) publish(batch []queue.Message) (first uint64, ok bool) {
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return 0, false
+	}
+	first = q.state.Next()
+	q.state.Publish(batch, &q.fx)
+	q.stats.Published += uint64(len(batch))
+	q.unlock()
+	return first, true
+}
+
+// close ends a deleted queue: its messages are dropped and its consumers
+// told. It returns how many messages were ready.
+func (q *Queue) close() int {
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return 0
+	}
+	q.closed = true
+	n := q.state.Ready()
+	all := append([]*queue.Consumer(nil), q.state.All()...)
+	q.state, q.fx = queue.State{}, queue.Effects{} // the definition's end says it all to the log
+	q.consumers.Store(0)
+	q.unlock()
+	for _, c := range all {
+		if owner, ok := c.Owner.(*Consumer); ok {
+			owner.waker.Cancelled(owner)
+		}
+	}
+	return n
+}
+
+func (q *Queue) tick() {
+	q.mu.Lock()
+	q.state.Tick(&q.fx)
+	q.unlock()
+}
+
+// Ready returns the number of ready messages.
+func (q *Queue) Ready() int { return int(q.ready.Load()) }
+
+// Consumers returns the number of consumers.
+func (q *Queue) Consumers() int { return int(q.consumers.Load()) }
+
+// View returns what can be seen of the queue.
+func (q *Queue) View() QueueView {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	w := QueueView{
+		Ready: q.state.Ready(), Unacked: q.state.Unacked(), Consumers: q.state.Consumers(),
+		ReadyBytes: q.state.ReadyBytes(), Bytes: q.state.Bytes(), Stats: q.stats,
+	}
+	for _, c := range q.state.All() {
+		if owner, ok := c.Owner.(*Consumer); ok {
+			w.List = append(w.List, owner.view())
+		}
+	}
+	return w
+}

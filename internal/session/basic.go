@@ -1,0 +1,173 @@
+package session
+
+import (
+	"encoding/binary"
+
+	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/auth"
+	"github.com/warrenmq/warren/internal/broker"
+)
+
+// basicMethod runs the methods of class basic that are not on the hot path.
+func (c *Conn) basicMethod(ch *channel, m amqp.Method) *amqp.Error {
+	switch m := m.(type) {
+	case *amqp.BasicQos:
+		return c.qos(ch, m)
+	case *amqp.BasicConsume:
+		return c.consume(ch, m)
+	case *amqp.BasicCancel:
+		return c.cancel(ch, m)
+	case *amqp.BasicCancelOk: // the answer to the server's basic.cancel
+		return nil
+	case *amqp.BasicGet:
+		return c.get(ch, m)
+	case *amqp.BasicAck:
+		return c.settle(ch, m.DeliveryTag, m.Multiple, false)
+	case *amqp.BasicNack:
+		return c.settle(ch, m.DeliveryTag, m.Multiple, m.Requeue)
+	case *amqp.BasicReject:
+		return c.settle(ch, m.DeliveryTag, false, m.Requeue)
+	case *amqp.BasicRecover:
+		return c.reply(ch, c.recoverAll(ch, m.Requeue), false, &amqp.BasicRecoverOk{})
+	case *amqp.BasicRecoverAsync:
+		return c.recoverAll(ch, m.Requeue)
+	}
+	return errUnimplemented()
+}
+
+func (c *Conn) qos(ch *channel, m *amqp.BasicQos) *amqp.Error {
+	if m.PrefetchSize != 0 {
+		return amqp.ConnectionErrorf(amqp.CodeNotImplemented, "prefetch_size!=0 (%d)", m.PrefetchSize)
+	}
+	if m.Global {
+		ch.mu.Lock()
+		ch.global = int(m.PrefetchCount)
+		c.feed(ch)
+		ch.mu.Unlock()
+	} else {
+		ch.prefetch = int(m.PrefetchCount)
+	}
+	c.send(ch.id, &amqp.BasicQosOk{})
+	return nil
+}
+
+func (c *Conn) consume(ch *channel, m *amqp.BasicConsume) *amqp.Error {
+	if m.Queue == directReplyTo {
+		return amqp.ConnectionErrorf(amqp.CodeNotImplemented, "direct reply-to is not supported yet by this broker")
+	}
+	name, err := ch.queueName(m.Queue)
+	if err != nil {
+		return err
+	}
+	tag := m.ConsumerTag
+	if tag == "" {
+		tag = broker.ServerName("amq.ctag-")
+	}
+	if _, ok := ch.consumers[tag]; ok {
+		return amqp.ConnectionErrorf(amqp.CodeNotAllowed, "attempt to reuse consumer tag '%s'", tag)
+	}
+	if len(ch.consumers) >= MaxConsumersPerChannel {
+		return amqp.ConnectionErrorf(amqp.CodeNotAllowed, "reached maximum (%d) of consumers per channel", MaxConsumersPerChannel)
+	}
+	k := &consumer{ch: ch, out: c.out, notify: c.caps.cancelNotify}
+	k.Consumer = broker.Consumer{
+		Tag: tag, NoAck: m.NoAck, Exclusive: m.Exclusive, Prefetch: ch.prefetch, Arguments: m.Arguments,
+		Connection: c.name, Channel: ch.id, User: c.identity.Role,
+	}
+	k.prefix = deliverPrefix(ch.id, tag)
+	return c.vhost.Consume(c.actor.Load(), name, &k.Consumer, k, func() {
+		k.source = source{queue: k.Queue(), consumer: &k.Consumer}
+		ch.mu.Lock()
+		ch.consumers[tag] = k
+		ch.mu.Unlock()
+		if !m.NoWait {
+			c.send(ch.id, &amqp.BasicConsumeOk{ConsumerTag: tag})
+		}
+	})
+}
+
+// deliverPrefix encodes the part of basic.deliver that all of a consumer's
+// deliveries share (§1.8.3.9).
+func deliverPrefix(ch uint16, tag string) []byte {
+	b := []byte{amqp.FrameMethod, byte(ch >> 8), byte(ch), 0, 0, 0, 0}
+	b = binary.BigEndian.AppendUint32(b, uint32(amqp.IDBasicDeliver))
+	return append(append(b, byte(len(tag))), tag...)
+}
+
+func (c *Conn) cancel(ch *channel, m *amqp.BasicCancel) *amqp.Error {
+	if k, ok := c.detach(ch, m.ConsumerTag); ok {
+		c.vhost.Cancel(&k.Consumer)
+	}
+	return c.reply(ch, nil, m.NoWait, &amqp.BasicCancelOk{ConsumerTag: m.ConsumerTag})
+}
+
+// detach takes a consumer off its channel; after it no delivery is sent.
+func (c *Conn) detach(ch *channel, tag string) (*consumer, bool) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	k, ok := ch.consumers[tag]
+	if ok {
+		k.gone = true
+		delete(ch.consumers, tag)
+	}
+	return k, ok
+}
+
+func (c *Conn) get(ch *channel, m *amqp.BasicGet) *amqp.Error {
+	name, err := ch.queueName(m.Queue)
+	if err != nil {
+		return err
+	}
+	q, d, left, ok, err := c.vhost.Get(c.actor.Load(), name, m.NoAck)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		c.send(ch.id, &amqp.BasicGetEmpty{})
+		return nil
+	}
+	if ch.getter == nil || ch.getter.queue != q {
+		ch.getter = &source{queue: q}
+	}
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	ch.lastTag++
+	if !m.NoAck {
+		ch.unacked.add(ch.lastTag, outstanding{ch.getter, d.Seq})
+	}
+	tag := ch.lastTag
+	c.delivered.Add(1)
+	c.out.add(func(b []byte) []byte {
+		start := len(b)
+		b = append(b, amqp.FrameMethod, byte(ch.id>>8), byte(ch.id), 0, 0, 0, 0)
+		b = binary.BigEndian.AppendUint32(b, uint32(amqp.IDBasicGetOk))
+		b = binary.BigEndian.AppendUint64(b, tag)
+		b = append(b, bit(d.Redelivered))
+		b = append(b, d.Image[:d.RouteLen]...)
+		b = binary.BigEndian.AppendUint32(b, count(left))
+		binary.BigEndian.PutUint32(b[start+3:], uint32(len(b)-start-7)) //nolint:gosec // a short method
+		b = append(b, amqp.FrameEnd)
+		return appendContent(b, d.Image[d.RouteLen+1:], ch.id, c.frameMax)
+	})
+	return nil
+}
+
+func bit(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// unreadable returns the channel's consumers whose queue the connection may
+// no longer read from.
+func (ch *channel) unreadable(a *broker.Actor, v *broker.Vhost) (list []*consumer) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	for _, k := range ch.consumers {
+		if v.Check(a, auth.Read, broker.KindQueue, k.Queue().Name) != nil {
+			list = append(list, k)
+		}
+	}
+	return list
+}

@@ -1,0 +1,171 @@
+package session
+
+import (
+	"sync"
+
+	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/broker"
+)
+
+// channel is one AMQP channel.
+type channel struct {
+	id      uint16
+	closing bool // the server has sent channel.close and awaits the answer
+
+	lastQueue string // stands for an empty queue name
+	prefetch  int    // for new consumers
+	content   content
+	confirm   confirm
+	tx        *transaction // nil: not transactional
+	getter    *source      // of the last basic.get
+
+	mu        sync.Mutex // guards what follows
+	closed    bool
+	lastTag   uint64 // delivery tag
+	unacked   unacked
+	global    int         // prefetch of the whole channel, 0: no limit
+	starved   []*consumer // found the channel's prefetch used up
+	consumers map[string]*consumer
+}
+
+// consumer is one basic.consume.
+type consumer struct {
+	source
+	broker.Consumer
+	ch  *channel
+	out *outbox
+	// prefix is the start of every basic.deliver: frame header with a size to
+	// be patched, ids, consumer tag.
+	prefix []byte
+	notify bool // the client understands basic.cancel
+
+	queued bool // in outbox.runnable; guarded by outbox.mu
+	gone   bool // cancelled; guarded by ch.mu
+}
+
+// Wake implements broker.Waker.
+func (k *consumer) Wake(*broker.Consumer) { k.out.run(k) }
+
+// Cancelled implements broker.Waker: the queue was deleted.
+func (k *consumer) Cancelled(*broker.Consumer) {
+	k.ch.mu.Lock()
+	gone := k.gone
+	k.gone = true
+	delete(k.ch.consumers, k.Tag)
+	k.ch.mu.Unlock()
+	if !gone && k.notify {
+		k.sendCancel()
+	}
+}
+
+func (k *consumer) sendCancel() {
+	k.out.add(func(b []byte) []byte {
+		return amqp.AppendMethod(b, k.ch.id, &amqp.BasicCancel{ConsumerTag: k.Tag, NoWait: true})
+	})
+}
+
+// openChannel answers channel.open.
+func (c *Conn) openChannel(id uint16) *amqp.Error {
+	if len(c.channels) >= int(c.channelMax) {
+		return amqp.ConnectionErrorf(amqp.CodeNotAllowed,
+			"number of channels opened (%d) has reached the negotiated channel_max (%d)", len(c.channels), c.channelMax)
+	}
+	ch := &channel{id: id, consumers: map[string]*consumer{}}
+	c.mu.Lock()
+	c.channels[id] = ch
+	c.mu.Unlock()
+	c.last = ch
+	c.send(id, &amqp.ChannelOpenOk{})
+	return nil
+}
+
+// channel finds an open channel. Most frames are for the same one as the
+// frame before.
+func (c *Conn) channel(id uint16) *channel {
+	if c.last != nil && c.last.id == id {
+		return c.last
+	}
+	ch := c.channels[id]
+	if ch != nil {
+		c.last = ch
+	}
+	return ch
+}
+
+// failChannel answers a channel error: the channel's work ends, its
+// consumers are cancelled, its unacknowledged messages go back.
+func (c *Conn) failChannel(ch *channel, e *amqp.Error) {
+	c.flush()
+	c.log.Warn("channel closed by an error", c.attrs(ch, e)...)
+	c.endChannel(ch)
+	ch.closing = true
+	c.send(ch.id, &amqp.ChannelClose{
+		ReplyCode: e.Code, ReplyText: e.ReplyText(), ClassID: e.Class, MethodID: e.Method,
+	})
+}
+
+// endChannel takes a channel's consumers away and returns its messages.
+func (c *Conn) endChannel(ch *channel) {
+	c.confirms.mu.Lock()
+	ch.confirm.closed = true
+	c.confirms.mu.Unlock()
+	ch.mu.Lock()
+	ch.closed = true
+	list := make([]*consumer, 0, len(ch.consumers))
+	for _, k := range ch.consumers {
+		k.gone = true
+		list = append(list, k)
+	}
+	clear(ch.consumers)
+	left := ch.unacked.takeUpTo(0, nil)
+	ch.starved = nil
+	ch.mu.Unlock()
+	for _, k := range list {
+		c.vhost.Cancel(&k.Consumer)
+	}
+	if ch.tx != nil {
+		left = append(left, ch.tx.unsettled()...)
+		ch.tx = nil
+	}
+	for _, d := range left {
+		c.settles.add(d, true)
+	}
+	c.settles.flush()
+	ch.content = content{}
+}
+
+// forgetChannel frees the number of a closed channel.
+func (c *Conn) forgetChannel(ch *channel) {
+	c.mu.Lock()
+	delete(c.channels, ch.id)
+	c.mu.Unlock()
+	if c.last == ch {
+		c.last = nil
+	}
+}
+
+// channelMethod runs the methods of class channel on an open channel.
+func (c *Conn) channelMethod(ch *channel, m amqp.Method) *amqp.Error {
+	switch m := m.(type) {
+	case *amqp.ChannelOpen:
+		return amqp.ConnectionErrorf(amqp.CodeChannelError, "second 'channel.open' seen")
+	case *amqp.ChannelClose:
+		c.endChannel(ch)
+		c.forgetChannel(ch)
+		c.send(ch.id, &amqp.ChannelCloseOk{})
+	case *amqp.ChannelCloseOk: // of a close that crossed ours; nothing to do
+	case *amqp.ChannelFlow:
+		if !m.Active {
+			return amqp.ConnectionErrorf(amqp.CodeNotImplemented, "active=false")
+		}
+		c.send(ch.id, &amqp.ChannelFlowOk{Active: true})
+	case *amqp.ChannelFlowOk:
+	default:
+		return errUnimplemented()
+	}
+	return nil
+}
+
+func errUnimplemented() *amqp.Error {
+	return amqp.ConnectionErrorf(amqp.CodeCommandInvalid, "unimplemented method")
+}

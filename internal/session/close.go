@@ -1,0 +1,142 @@
+package session
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/warrenmq/warren/amqp"
+)
+
+// Delays of closing.
+const (
+	// closeOkTimeout is how long a client has to answer connection.close.
+	closeOkTimeout = 5 * time.Second
+	// lingerTimeout is how long the socket stays open behind close-ok, for the
+	// client to close it first.
+	lingerTimeout = 5 * time.Second
+)
+
+// fail answers a connection error: all channels end, connection.close is
+// sent, and everything but its answer is ignored.
+func (c *Conn) fail(e *amqp.Error) error {
+	c.flush()
+	c.log.Warn("connection closed by an error", c.attrs(nil, e)...)
+	c.endChannels()
+	c.sendClose(e)
+	return nil
+}
+
+// sendClose sends connection.close once and bounds the wait for its answer.
+func (c *Conn) sendClose(e *amqp.Error) {
+	if c.closing.Swap(true) {
+		return
+	}
+	c.send(0, &amqp.ConnectionClose{
+		ReplyCode: e.Code, ReplyText: e.ReplyText(), ClassID: e.Class, MethodID: e.Method,
+	})
+	c.deadline(closeOkTimeout)
+}
+
+// Close ends the connection from outside: an operator, a revoked role, a
+// shutdown. It returns at once.
+func (c *Conn) Close(code uint16, text string) {
+	c.sendClose(amqp.ConnectionErrorf(code, "%s", text))
+}
+
+func (c *Conn) deadline(d time.Duration) {
+	_ = c.nc.SetReadDeadline(time.Now().Add(d)) //nolint:forbidigo // a socket's deadline is wall-clock time
+}
+
+// whileClosing waits for the answer to connection.close.
+func (c *Conn) whileClosing(f amqp.Frame) error {
+	if f.Type != amqp.FrameMethod || f.Channel != 0 {
+		return nil
+	}
+	switch id, _, _ := amqp.SplitMethod(f.Payload); id {
+	case amqp.IDConnectionCloseOk:
+		return errDone
+	case amqp.IDConnectionClose:
+		c.send(0, &amqp.ConnectionCloseOk{})
+		return errDone
+	}
+	return nil
+}
+
+// end cleans up behind the reader and closes the socket.
+func (c *Conn) end(err error) {
+	c.flush()
+	c.endChannels()
+	switch {
+	case errors.Is(err, errSilent):
+		c.hold(SilentCloseDelay)
+	case errors.Is(err, errLinger):
+		c.hold(lingerTimeout)
+	}
+	if !errors.Is(err, errDone) && !errors.Is(err, errLinger) && !errors.Is(err, errSilent) {
+		c.logEnd(err)
+	}
+	c.out.close()
+	if c.vhost != nil {
+		<-c.writerDone
+	}
+	_ = c.nc.Close()
+}
+
+// errLinger ends a connection whose client asked for it.
+var errLinger = errors.New("connection closed by the client")
+
+// hold keeps the socket open, ignoring what comes, until the client closes it
+// or the time is up.
+func (c *Conn) hold(d time.Duration) {
+	c.deadline(d)
+	var scrap [512]byte
+	for {
+		if _, err := c.nc.Read(scrap[:]); err != nil {
+			return
+		}
+	}
+}
+
+func (c *Conn) logEnd(err error) {
+	var timeout net.Error
+	switch {
+	case errors.Is(err, io.EOF) && c.vhost == nil && c.win.w == 0: // a health check
+	case errors.As(err, &timeout) && timeout.Timeout() && c.vhost == nil:
+		c.log.Warn("handshake not finished in time", slog.Duration("limit", HandshakeTimeout))
+	default:
+		c.log.Info("connection ended without connection.close", slog.String("error", err.Error()))
+	}
+}
+
+// endChannels ends all channels, then the connection's exclusive queues.
+func (c *Conn) endChannels() {
+	for _, ch := range c.channels {
+		if !ch.closing {
+			c.endChannel(ch)
+		}
+		c.forgetChannel(ch)
+	}
+	for name, q := range c.exclusive {
+		c.vhost.DropQueue(q)
+		delete(c.exclusive, name)
+	}
+}
+
+// attrs describes an error for the log.
+func (c *Conn) attrs(ch *channel, e *amqp.Error) []any {
+	list := []any{slog.Uint64("code", uint64(e.Code)), slog.String("text", e.Text)}
+	if c.vhost != nil {
+		list = append(list, slog.String("user", c.identity.Role), slog.String("vhost", c.vhost.Wire()))
+	}
+	if e.Class != 0 {
+		id := amqp.MethodID(uint32(e.Class)<<16 | uint32(e.Method))
+		list = append(list, slog.String("method", id.String()))
+	}
+	if ch != nil {
+		list = append(list, slog.Uint64("channel", uint64(ch.id)))
+	}
+	return list
+}

@@ -1,0 +1,462 @@
+package session
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/meta"
+)
+
+// Sizes of the read window and of the flow control.
+const (
+	windowMin = 4 << 10
+	windowMax = 256 << 10
+	// softReady is how many messages may be ready in a queue that has
+	// consumers before its publishers yield to them.
+	softReady = 2000
+	// softYields and softNaps bound how long a publisher yields for a read.
+	softYields = 10
+	softNaps   = 10
+	softNap    = 20 * time.Microsecond
+	// memoryNap is how often a publisher that waits for memory looks again.
+	memoryNap = 10 * time.Millisecond
+)
+
+// Conn is one connection.
+type Conn struct {
+	cfg  *Config
+	nc   net.Conn
+	id   uint64
+	name string // "peer -> local"
+	log  *slog.Logger
+	out  *outbox
+
+	caps      capabilities
+	identity  meta.Identity
+	actor     atomic.Pointer[broker.Actor]
+	vhost     *broker.Vhost
+	info      Info // what does not change after the handshake
+	exclusive map[string]*broker.Queue
+
+	impersonator bool
+	frameMax     uint32
+	channelMax   uint16
+	win          window
+	last         *channel // of the last frame
+	pub          *broker.Publisher
+	published    uint64 // in the present batch
+	wrote        written
+	settles      settles
+	taken        []outstanding
+	confirms     confirms
+	confirming   []confirmTag
+	blockedSent  bool
+
+	mu       sync.Mutex          // guards changes of channels and reads by others
+	channels map[uint16]*channel // changed by the reader only
+
+	heartbeat  atomic.Int64 // interval in seconds, 0: none
+	received   atomic.Int64 // Registry time of the last read
+	sent       atomic.Int64 // Registry time of the last write
+	publishes  atomic.Uint64
+	delivered  atomic.Uint64
+	closing    atomic.Bool // the server has sent connection.close
+	writerDone chan struct{}
+}
+
+// window is the bytes that were read and not yet taken.
+type window struct {
+	buf  []byte
+	r, w int
+	want int // bytes that the next frames need in one piece, 0: not known
+}
+
+var (
+	errDone   = errors.New("connection closed")        // by agreement
+	errSilent = errors.New("connection closed silently") // refused without a close method
+)
+
+// Serve runs a connection until it ends, and closes it.
+func Serve(cfg *Config, nc net.Conn) {
+	c := &Conn{
+		cfg: cfg, nc: nc, name: nc.RemoteAddr().String() + " -> " + nc.LocalAddr().String(),
+		out: newOutbox(), frameMax: HandshakeFrameMax, exclusive: map[string]*broker.Queue{},
+		channels: map[uint16]*channel{}, writerDone: make(chan struct{}),
+	}
+	c.log = cfg.Logger.With(slog.String("connection", c.name))
+	if !cfg.Registry.add(c) {
+		_ = nc.Close()
+		return
+	}
+	defer cfg.Registry.remove(c)
+	_ = nc.SetDeadline(time.Now().Add(HandshakeTimeout)) //nolint:forbidigo // a socket's deadline is wall-clock time
+	err := c.handshake()
+	if err == nil {
+		_ = nc.SetDeadline(time.Time{})
+		c.log.Info("connection opened", slog.String("user", c.identity.Role), slog.String("vhost", c.vhost.Wire()))
+		err = c.readLoop()
+	}
+	c.end(err)
+}
+
+// readLoop takes what each read brings, whole frames first to last.
+func (c *Conn) readLoop() error {
+	for {
+		if err := c.fill(); err != nil {
+			return err
+		}
+		if err := c.process(); err != nil {
+			return err
+		}
+		c.endBatch()
+		c.out.wait()
+	}
+}
+
+// fill reads once more into the window.
+func (c *Conn) fill() error {
+	w := &c.win
+	switch {
+	case w.r == w.w:
+		w.r, w.w = 0, 0
+	case w.r > 0 && (len(w.buf)-w.w < len(w.buf)/4 || w.want > len(w.buf)-w.r):
+		w.w = copy(w.buf, w.buf[w.r:w.w])
+		w.r = 0
+	}
+	if need := max(windowMin, w.want); w.r == 0 && (len(w.buf) < need || w.w == len(w.buf)) {
+		size := max(windowMin, len(w.buf))
+		for size < need || size == w.w {
+			size *= 2
+		}
+		next := make([]byte, size)
+		copy(next, w.buf[:w.w])
+		w.buf = next
+	}
+	n, err := c.nc.Read(w.buf[w.w:])
+	w.w += n
+	if n > 0 {
+		c.received.Store(c.cfg.Registry.now())
+		if w.w == len(w.buf) && len(w.buf) < windowMax {
+			w.want = 2 * len(w.buf) // the socket holds more than the window takes
+		}
+		return nil
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
+}
+
+// process handles the frames in the window.
+func (c *Conn) process() error {
+	w := &c.win
+	w.want = max(0, min(w.want, windowMax))
+	if len(w.buf) >= w.want {
+		w.want = 0
+	}
+	for {
+		rest := w.buf[w.r:w.w]
+		f, n, err := amqp.ParseFrame(rest, c.frameMax)
+		if err != nil {
+			if c.closing.Load() {
+				return errDone
+			}
+			return c.fail(asError(err))
+		}
+		if n == 0 {
+			if len(rest) >= 7 {
+				w.want = max(w.want, frameNeed(rest))
+			}
+			return nil
+		}
+		used, err := c.frame(f, rest[n:])
+		if err != nil {
+			return err
+		}
+		w.r += n + used
+	}
+}
+
+// frameNeed is how long the first frame of b is.
+func frameNeed(b []byte) int {
+	return int(uint32(b[3])<<24|uint32(b[4])<<16|uint32(b[5])<<8|uint32(b[6])) + amqp.FrameOverhead
+}
+
+// frame handles one frame; rest are the bytes behind it, of which it may take
+// more. A returned error ends the reading.
+func (c *Conn) frame(f amqp.Frame, rest []byte) (used int, err error) {
+	if c.closing.Load() {
+		return 0, c.whileClosing(f)
+	}
+	if f.Type == amqp.FrameHeartbeat {
+		if f.Channel != 0 {
+			return 0, c.fail(unexpectedFrame(f))
+		}
+		return 0, nil
+	}
+	if f.Channel == 0 {
+		return 0, c.zero(f)
+	}
+	ch := c.channel(f.Channel)
+	if ch != nil && ch.closing {
+		return 0, c.whileChannelCloses(ch, f)
+	}
+	var e *amqp.Error
+	if f.Type == amqp.FrameMethod {
+		used, e, err = c.method(ch, f, rest)
+	} else if ch == nil {
+		e = errNoMethod()
+	} else {
+		e = c.contentFrame(ch, f)
+	}
+	if e == nil || err != nil {
+		return used, err
+	}
+	if e.Scope == amqp.ScopeChannel {
+		c.failChannel(ch, e)
+		return used, nil
+	}
+	return used, c.fail(e)
+}
+
+func errNoMethod() *amqp.Error {
+	return amqp.ConnectionErrorf(amqp.CodeUnexpectedFrame, "expected method frame, got non method frame instead")
+}
+
+func errNoBody() *amqp.Error {
+	return amqp.ConnectionErrorf(amqp.CodeUnexpectedFrame,
+		"expected content body, got non content body frame instead").At(amqp.IDBasicPublish)
+}
+
+func unexpectedFrame(f amqp.Frame) *amqp.Error {
+	octets, which := f.Payload, "all"
+	if len(octets) > 16 {
+		octets, which = octets[:16], "first 16"
+	}
+	return amqp.ConnectionErrorf(amqp.CodeUnexpectedFrame, "type %d, %s octets = %s",
+		f.Type, which, amqp.ErlangBinary(octets))
+}
+
+// whileChannelCloses ignores everything on a channel that the server has
+// closed until the client agrees.
+func (c *Conn) whileChannelCloses(ch *channel, f amqp.Frame) error {
+	if f.Type != amqp.FrameMethod {
+		return nil
+	}
+	switch id, _, _ := amqp.SplitMethod(f.Payload); id {
+	case amqp.IDChannelCloseOk:
+		c.forgetChannel(ch)
+	case amqp.IDChannelClose: // both sides closed at once
+		c.send(ch.id, &amqp.ChannelCloseOk{})
+	}
+	return nil
+}
+
+// method handles a method frame on a channel.
+func (c *Conn) method(ch *channel, f amqp.Frame, rest []byte) (used int, e *amqp.Error, err error) {
+	id, args, _ := amqp.SplitMethod(f.Payload) // ParseFrame saw to the length
+	if ch == nil {
+		e, err = c.unopened(f.Channel, id, args)
+		return 0, e, err
+	}
+	switch ch.content.stage {
+	case stageHeader:
+		return 0, errNoHeader(), nil
+	case stageBody:
+		return 0, errNoBody(), nil
+	case stageMethod:
+	}
+	switch id {
+	case amqp.IDBasicPublish:
+		return c.basicPublish(ch, args, rest)
+	case amqp.IDBasicAck:
+		var m amqp.BasicAck
+		if err := m.Decode(args); err != nil {
+			return 0, amqp.DecodeError(id, args, err), nil
+		}
+		if e := c.settle(ch, m.DeliveryTag, m.Multiple, false); e != nil {
+			return 0, e.At(id), nil
+		}
+		return 0, nil, nil
+	}
+	e, err = c.rareMethod(ch, id, args)
+	return 0, e, err
+}
+
+// basicPublish takes basic.publish, in place when all of its content is there.
+func (c *Conn) basicPublish(ch *channel, args, rest []byte) (used int, e *amqp.Error, err error) {
+	p, perr := amqp.ParsePublish(args)
+	if perr != nil {
+		return 0, amqp.DecodeError(amqp.IDBasicPublish, args, perr), nil
+	}
+	if p.Immediate {
+		return 0, amqp.ConnectionErrorf(amqp.CodeNotImplemented, "immediate=true").At(amqp.IDBasicPublish), nil
+	}
+	used, e = c.publishInPlace(ch, &p, rest)
+	if used == 0 && e == nil {
+		ch.beginContent(&p)
+	}
+	return used, e, nil
+}
+
+// rareMethod handles all methods but the two of the hot path.
+func (c *Conn) rareMethod(ch *channel, id amqp.MethodID, args []byte) (*amqp.Error, error) {
+	m, e, err := c.decode(id, args)
+	if m == nil {
+		return e, err
+	}
+	switch id.Class() {
+	case 60:
+		if id != amqp.IDBasicNack && id != amqp.IDBasicReject {
+			c.flush()
+		}
+		e = c.basicMethod(ch, m)
+	default:
+		c.flush()
+		e = c.otherMethod(ch, id.Class(), m)
+	}
+	if e != nil {
+		return e.At(id), nil
+	}
+	return nil, nil
+}
+
+func (c *Conn) otherMethod(ch *channel, class uint16, m amqp.Method) *amqp.Error {
+	switch class {
+	case 20:
+		return c.channelMethod(ch, m)
+	case 30:
+		c.send(ch.id, &amqp.AccessRequestOk{Ticket: 1})
+		return nil
+	case 40:
+		return c.exchangeMethod(ch, m)
+	case 50:
+		return c.queueMethod(ch, m)
+	case 85:
+		if s, ok := m.(*amqp.ConfirmSelect); ok {
+			return c.selectConfirms(ch, s.NoWait)
+		}
+	case 90:
+		return c.txMethod(ch, m)
+	}
+	return errUnimplemented()
+}
+
+// decode decodes a method that a client may send. Where RabbitMQ drops the
+// connection without a word, so do we, and say why in the log.
+func (c *Conn) decode(id amqp.MethodID, args []byte) (amqp.Method, *amqp.Error, error) {
+	m, err := decodeMethod(id, args)
+	switch {
+	case errors.Is(err, amqp.ErrUnknownMethod), errors.Is(err, amqp.ErrFieldType):
+		c.log.Warn("method that cannot be understood", slog.String("method", id.String()), slog.String("error", err.Error()))
+		return nil, nil, errSilent
+	case err != nil:
+		return nil, amqp.DecodeError(id, args, err), nil
+	case !id.FromClient():
+		return nil, errUnimplemented().At(id), nil
+	}
+	return m, nil, nil
+}
+
+// unopened handles a method on a channel that is not open.
+func (c *Conn) unopened(channel uint16, id amqp.MethodID, args []byte) (*amqp.Error, error) {
+	switch id {
+	case amqp.IDChannelOpen:
+		if m, e, err := c.decode(id, args); m == nil {
+			return e, err
+		}
+		if e := c.openChannel(channel); e != nil {
+			return e.At(id), nil
+		}
+		return nil, nil
+	case amqp.IDChannelCloseOk: // late, of a close that crossed the client's
+		return nil, nil
+	}
+	return amqp.ConnectionErrorf(amqp.CodeChannelError, "expected 'channel.open'").At(id), nil
+}
+
+// send puts one method into the outbox.
+func (c *Conn) send(channel uint16, m amqp.Method) {
+	c.out.add(func(b []byte) []byte { return amqp.AppendMethod(b, channel, m) })
+}
+
+// flush hands the gathered publishes and acknowledgements to their queues.
+func (c *Conn) flush() *broker.Queue {
+	c.settles.flush()
+	if len(c.confirming) == 0 {
+		if c.pub == nil || c.pub.Empty() {
+			return nil
+		}
+		return c.pub.Flush(nil)
+	}
+	b := &confirmBatch{tags: c.confirming}
+	for i := range b.tags {
+		t := &b.tags[i]
+		t.upTo = t.ch.confirm.next - 1
+		t.ch.confirm.open = false
+	}
+	c.confirming = nil
+	return c.pub.Flush(c.confirmed(b))
+}
+
+// endBatch ends what one read brought: flush, then let consumers catch up.
+func (c *Conn) endBatch() {
+	q := c.flush()
+	if c.published == 0 {
+		return
+	}
+	c.publishes.Add(c.published)
+	c.published = 0
+	if q != nil {
+		c.yield(q)
+	}
+	if c.cfg.Broker.Memory().Over() {
+		c.waitForMemory()
+	}
+}
+
+// yield lets the consumers of q catch up for a moment: it keeps latency and
+// memory flat when a publisher is quicker than they are.
+func (c *Conn) yield(q *broker.Queue) {
+	for i := 0; i < softYields+softNaps && q.Ready() > softReady && q.Consumers() > 0; i++ {
+		if i < softYields {
+			runtime.Gosched()
+		} else {
+			time.Sleep(softNap) //nolint:forbidigo // a few microseconds, bounded; a timer costs more
+		}
+	}
+}
+
+// waitForMemory stops reading from a publisher until there is memory again.
+func (c *Conn) waitForMemory() {
+	if c.caps.blocked && !c.blockedSent {
+		c.send(0, &amqp.ConnectionBlocked{Reason: "low on memory"})
+		c.blockedSent = true
+	}
+	t := time.NewTicker(memoryNap)
+	defer t.Stop()
+	for c.cfg.Broker.Memory().Over() && !c.closing.Load() && !c.out.ended() {
+		c.received.Store(c.cfg.Registry.now()) // heartbeats cannot be read meanwhile
+		<-t.C
+	}
+	if c.blockedSent {
+		c.send(0, &amqp.ConnectionUnblocked{})
+		c.blockedSent = false
+	}
+}
+
+func asError(err error) *amqp.Error {
+	var e *amqp.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return amqp.ConnectionErrorf(amqp.CodeInternalError, "")
+}

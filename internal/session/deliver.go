@@ -1,0 +1,173 @@
+package session
+
+import (
+	"encoding/binary"
+
+	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/queue"
+)
+
+// Sizes of the writer's work.
+const (
+	// writeHigh is how many bytes are gathered for one write.
+	writeHigh = 128 << 10
+	// pullMax is how many messages are taken from a queue at once.
+	pullMax = 1024
+	// idleBuffer is the largest write buffer that an idle connection keeps.
+	idleBuffer = 4 << 10
+)
+
+// writer empties the outbox and pulls for the consumers that were woken. It
+// belongs to the write goroutine.
+type writer struct {
+	buf      []byte
+	runnable []*consumer
+	taken    []queue.Delivery
+}
+
+// writeLoop runs until the outbox is closed or the socket fails.
+func (c *Conn) writeLoop() {
+	defer close(c.writerDone)
+	var w writer
+	for range c.out.wake {
+		if !c.drain(&w) {
+			return
+		}
+		w.shrink()
+	}
+}
+
+// drain writes until there is nothing more to write; false: no more ever.
+func (c *Conn) drain(w *writer) bool {
+	var again []*consumer
+	for {
+		w.buf, w.runnable = c.out.take(w.buf, w.runnable)
+		again = append(again, w.runnable...)
+		if !c.closing.Load() {
+			again = c.pull(w, again)
+		} else {
+			again = again[:0]
+		}
+		if len(w.buf) == 0 {
+			return !c.out.ended()
+		}
+		if _, err := c.nc.Write(w.buf); err != nil {
+			c.out.close()
+			_ = c.nc.Close()
+			return false
+		}
+		c.sent.Store(c.cfg.Registry.now())
+	}
+}
+
+// pull takes messages for each consumer in turn until the buffer is full. It
+// returns the consumers that may have more, those not served first.
+func (c *Conn) pull(w *writer, list []*consumer) []*consumer {
+	for i := 0; i < len(list); i++ {
+		if len(w.buf) >= writeHigh {
+			return append(list[i:len(list):len(list)], keep(list[:i])...)
+		}
+		if !c.pullOne(w, list[i]) {
+			list[i] = nil
+		}
+	}
+	return keep(list)
+}
+
+// keep removes the consumers that had nothing.
+func keep(list []*consumer) []*consumer {
+	n := 0
+	for _, k := range list {
+		if k != nil {
+			list[n] = k
+			n++
+		}
+	}
+	return list[:n]
+}
+
+// pullOne takes messages for one consumer and encodes them; false: it has no
+// more for now and will be woken.
+func (c *Conn) pullOne(w *writer, k *consumer) bool {
+	ch := k.ch
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if k.gone || ch.closed {
+		return false
+	}
+	limit := pullMax
+	if ch.global > 0 && !k.NoAck {
+		if limit = min(limit, ch.global-ch.unacked.live); limit <= 0 {
+			ch.starved = append(ch.starved, k)
+			return false
+		}
+	}
+	w.taken = k.Take(limit, writeHigh-len(w.buf), w.taken[:0])
+	for i := range w.taken {
+		d := &w.taken[i]
+		ch.lastTag++
+		if !k.NoAck {
+			ch.unacked.add(ch.lastTag, outstanding{&k.source, d.Seq})
+		}
+		w.buf = k.appendDeliver(w.buf, d, ch.lastTag, c.frameMax)
+	}
+	n := len(w.taken)
+	clear(w.taken)
+	c.delivered.Add(uint64(n)) //nolint:gosec // a length
+	return n > 0
+}
+
+// appendDeliver encodes basic.deliver and the content: the consumer's prefix,
+// then the message's image as it lies in memory, with the channel numbers of
+// its frames set.
+func (k *consumer) appendDeliver(b []byte, d *queue.Delivery, tag uint64, frameMax uint32) []byte {
+	start := len(b)
+	b = append(b, k.prefix...)
+	size := len(k.prefix) - 7 + 8 + 1 + d.RouteLen
+	binary.BigEndian.PutUint32(b[start+3:], uint32(size)) //nolint:gosec // a short method
+	b = binary.BigEndian.AppendUint64(b, tag)
+	b = append(b, bit(d.Redelivered))
+	b = append(b, d.Image[:d.RouteLen+1]...)
+	return appendContent(b, d.Image[d.RouteLen+1:], k.ch.id, frameMax)
+}
+
+// appendContent appends a header frame and its body frames for channel ch.
+func appendContent(b, frames []byte, ch uint16, frameMax uint32) []byte {
+	at := len(b)
+	b = append(b, frames...)
+	for at < len(b) {
+		size := binary.BigEndian.Uint32(b[at+3:])
+		if size > frameMax-amqp.FrameOverhead && b[at] == amqp.FrameBody {
+			return splitContent(b[:len(b)-len(frames)], frames, ch, frameMax)
+		}
+		b[at+1], b[at+2] = byte(ch>>8), byte(ch)
+		at += int(size) + amqp.FrameOverhead
+	}
+	return b
+}
+
+// splitContent is appendContent for a client with smaller frames than the
+// publisher's.
+func splitContent(b, frames []byte, ch uint16, frameMax uint32) []byte {
+	for len(frames) > 0 {
+		n := int(binary.BigEndian.Uint32(frames[3:]))
+		payload := frames[7 : 7+n]
+		if frames[0] == amqp.FrameBody {
+			b = amqp.AppendBody(b, ch, payload, frameMax)
+		} else {
+			b = appendFrame(b, frames[0], ch, payload)
+		}
+		frames = frames[n+amqp.FrameOverhead:]
+	}
+	return b
+}
+
+// shrink gives back what an idle connection does not need.
+func (w *writer) shrink() {
+	if cap(w.buf) > idleBuffer {
+		w.buf = nil
+	}
+	if cap(w.taken) > 32 {
+		w.taken = nil
+	}
+}

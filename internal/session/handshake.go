@@ -1,0 +1,286 @@
+package session
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+
+	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/auth"
+	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/meta"
+)
+
+// capabilities are what the client says it understands.
+type capabilities struct {
+	cancelNotify, blocked, authFailureClose bool
+}
+
+// handshake runs from the protocol header to connection.open-ok (§2.2.4).
+// Before tune-ok, errors end the socket without a word, as with RabbitMQ.
+func (c *Conn) handshake() error {
+	if err := c.header(); err != nil {
+		return err
+	}
+	start := amqp.ConnectionStart{
+		VersionMajor: 0, VersionMinor: 9, ServerProperties: c.cfg.serverProperties(),
+		Mechanisms: []byte("PLAIN AMQPLAIN"), Locales: []byte("en_US"),
+	}
+	if _, err := c.nc.Write(amqp.AppendMethod(nil, 0, &start)); err != nil {
+		return err
+	}
+	m, err := c.expect(amqp.IDConnectionStartOk)
+	if err != nil {
+		return err
+	}
+	startOk, _ := m.(*amqp.ConnectionStartOk)
+	if err := c.authenticate(startOk); err != nil {
+		return err
+	}
+	if err := c.tune(); err != nil {
+		return err
+	}
+	return c.open()
+}
+
+// header reads the protocol header (§4.2.2).
+func (c *Conn) header() error {
+	var h [8]byte
+	if _, err := io.ReadFull(c.nc, h[:]); err != nil {
+		return err
+	}
+	c.received.Store(c.cfg.Registry.now())
+	if h == [8]byte{'A', 'M', 'Q', 'P', 0, 0, 9, 1} || h == [8]byte{'A', 'M', 'Q', 'P', 1, 1, 0, 9} {
+		return nil
+	}
+	answer := "AMQP\x03\x01\x00\x00" // AMQP 1.0 with SASL: what RabbitMQ answers
+	sasl := string(h[:]) == answer
+	if string(h[:6]) == "AMQP\x00\x00" && h[6] >= 9 {
+		answer = "AMQP\x00\x00\x09\x01"
+	}
+	if _, err := c.nc.Write([]byte(answer)); err != nil {
+		return err
+	}
+	if sasl {
+		return errSilent
+	}
+	return errDone
+}
+
+// expect reads the next method, which must be id on channel 0.
+func (c *Conn) expect(id amqp.MethodID) (amqp.Method, error) { //nolint:ireturn // the method decides the type
+	f, err := c.nextFrame()
+	if err != nil {
+		return nil, err
+	}
+	got, args, _ := amqp.SplitMethod(f.Payload)
+	if f.Type != amqp.FrameMethod || f.Channel != 0 || got != id {
+		c.log.Warn("unexpected frame in the handshake", slog.String("expected", id.String()))
+		return nil, errSilent
+	}
+	m, err := decodeMethod(id, args)
+	if err != nil {
+		c.log.Warn("malformed method in the handshake", slog.String("method", id.String()), slog.String("error", err.Error()))
+		return nil, errSilent
+	}
+	return m, nil
+}
+
+// nextFrame reads one frame that is no heartbeat.
+func (c *Conn) nextFrame() (amqp.Frame, error) {
+	for {
+		f, n, err := amqp.ParseFrame(c.win.buf[c.win.r:c.win.w], c.frameMax)
+		if err != nil {
+			c.log.Warn("malformed frame in the handshake", slog.String("error", err.Error()))
+			return f, errSilent
+		}
+		if n > 0 {
+			c.win.r += n
+			if f.Type == amqp.FrameHeartbeat {
+				continue
+			}
+			return f, nil
+		}
+		if rest := c.win.buf[c.win.r:c.win.w]; len(rest) >= 7 {
+			c.win.want = frameNeed(rest)
+		}
+		if err := c.fill(); err != nil {
+			return f, err
+		}
+	}
+}
+
+// authenticate checks start-ok and answers with tune.
+func (c *Conn) authenticate(m *amqp.ConnectionStartOk) error {
+	c.clientProperties(m.ClientProperties)
+	var user, password string
+	var err error
+	switch m.Mechanism {
+	case "PLAIN":
+		user, password, err = auth.ParsePlain(m.Response)
+	case "AMQPLAIN":
+		user, password, err = auth.ParseAMQPlain(m.Response)
+	default:
+		c.log.Warn("unknown authentication mechanism", slog.String("mechanism", m.Mechanism))
+		return errSilent
+	}
+	if err != nil {
+		c.log.Warn("malformed login", slog.String("mechanism", m.Mechanism), slog.String("error", err.Error()))
+		return errSilent
+	}
+	c.identity, err = c.cfg.Authority.Authenticate(user, password)
+	if err == nil && c.identity.Role == "guest" && c.identity.Password && !loopback(c.nc) {
+		err = errGuest
+	}
+	if err != nil {
+		return c.refuseLogin(m.Mechanism, user, err)
+	}
+	for _, tag := range c.identity.Tags {
+		c.impersonator = c.impersonator || tag == "impersonator"
+	}
+	tune := amqp.ConnectionTune{ChannelMax: ChannelMax, FrameMax: FrameMax, Heartbeat: c.cfg.Heartbeat}
+	_, err = c.nc.Write(amqp.AppendMethod(nil, 0, &tune))
+	return err
+}
+
+var errGuest = errors.New("user 'guest' can only connect via localhost")
+
+// loopback reports whether the peer is on this machine.
+func loopback(nc net.Conn) bool {
+	a, ok := nc.RemoteAddr().(*net.TCPAddr)
+	return !ok || a.IP.IsLoopback() // in memory or by a socket file
+}
+
+func (c *Conn) refuseLogin(mechanism, user string, err error) error {
+	c.log.Warn("login refused", slog.String("user", user), slog.String("error", err.Error()))
+	if !c.caps.authFailureClose {
+		return errSilent
+	}
+	refusal := amqp.ConnectionErrorf(amqp.CodeAccessRefused,
+		"Login was refused using authentication mechanism %s. For details see the broker logfile.", mechanism)
+	return c.refuse(refusal)
+}
+
+// refuse sends connection.close during the handshake and waits for its answer.
+func (c *Conn) refuse(e *amqp.Error) error {
+	b := amqp.AppendMethod(nil, 0, &amqp.ConnectionClose{
+		ReplyCode: e.Code, ReplyText: e.ReplyText(), ClassID: e.Class, MethodID: e.Method,
+	})
+	if _, err := c.nc.Write(b); err != nil {
+		return err
+	}
+	c.deadline(closeOkTimeout)
+	for {
+		f, err := c.nextFrame()
+		if err != nil {
+			return errDone
+		}
+		if id, _, _ := amqp.SplitMethod(f.Payload); f.Type == amqp.FrameMethod && id == amqp.IDConnectionCloseOk {
+			return errDone
+		}
+	}
+}
+
+// clientProperties reads what the client says of itself.
+func (c *Conn) clientProperties(t amqp.Table) {
+	c.info.ClientProperties = t
+	if name, ok := t.Get("connection_name"); ok {
+		c.info.UserName, _ = name.(string)
+	}
+	caps, _ := t.Get("capabilities")
+	table, _ := caps.(amqp.Table)
+	has := func(name string) bool {
+		v, _ := table.Get(name)
+		b, _ := v.(bool)
+		return b
+	}
+	c.caps = capabilities{
+		cancelNotify: has("consumer_cancel_notify"), blocked: has("connection.blocked"),
+		authFailureClose: has("authentication_failure_close"),
+	}
+}
+
+// tune takes the client's limits (§1.4.2.6).
+func (c *Conn) tune() error {
+	m, err := c.expect(amqp.IDConnectionTuneOk)
+	if err != nil {
+		return err
+	}
+	t, _ := m.(*amqp.ConnectionTuneOk)
+	if why := checkTune(t); why != "" {
+		c.log.Warn("tune-ok refused", slog.String("error", why))
+		return errSilent
+	}
+	c.frameMax, c.channelMax = t.FrameMax, t.ChannelMax
+	c.heartbeat.Store(int64(t.Heartbeat))
+	return nil
+}
+
+func checkTune(t *amqp.ConnectionTuneOk) string {
+	switch {
+	case t.FrameMax != 0 && t.FrameMax < amqp.FrameMinSize:
+		return "negotiated frame_max is lower than the minimum allowed value (8192)"
+	case t.FrameMax == 0 || t.FrameMax > FrameMax:
+		return "negotiated frame_max is higher than the maximum allowed value (131072)"
+	case t.ChannelMax == 0 || t.ChannelMax > ChannelMax:
+		return "negotiated channel_max is higher than the maximum allowed value (2047)"
+	}
+	return ""
+}
+
+// open enters the vhost (§1.4.2.7).
+func (c *Conn) open() error {
+	f, err := c.nextFrame()
+	if err != nil {
+		return err
+	}
+	id, args, _ := amqp.SplitMethod(f.Payload)
+	if f.Type != amqp.FrameMethod || f.Channel != 0 {
+		return c.refuse(unexpectedFrame(f))
+	}
+	if id != amqp.IDConnectionOpen {
+		return c.refuse(amqp.ConnectionErrorf(amqp.CodeChannelError,
+			"unexpected method in connection state opening").At(id))
+	}
+	var m amqp.ConnectionOpen
+	if err := m.Decode(args); err != nil {
+		return c.refuse(amqp.DecodeError(id, args, err))
+	}
+	if !c.enter(m.VirtualHost) {
+		// One text for a vhost that is not there, another cluster's, and one
+		// without permission: a stranger learns nothing.
+		c.log.Warn("vhost refused", slog.String("vhost", m.VirtualHost), slog.String("user", c.identity.Role))
+		return c.refuse(amqp.ConnectionErrorf(amqp.CodeNotAllowed, "vhost %s not found", m.VirtualHost).At(id))
+	}
+	go c.writeLoop()
+	c.send(0, &amqp.ConnectionOpenOk{})
+	return nil
+}
+
+// enter resolves the vhost and what the identity may do there.
+func (c *Conn) enter(wire string) bool {
+	cluster, name, explicit := meta.ParseVhost(wire)
+	if !explicit {
+		cluster = c.identity.DefaultCluster
+	}
+	if cluster != c.identity.Cluster {
+		return false
+	}
+	v, ok := c.cfg.Broker.Vhost(meta.VhostRef{Cluster: cluster, Name: name})
+	rights := c.cfg.Authority.Rights(c.identity, name)
+	if !ok || rights == nil {
+		return false
+	}
+	c.vhost, c.pub = v, v.NewPublisher()
+	c.actor.Store(&broker.Actor{User: c.identity.Role, Rights: rights, Conn: c.id})
+	c.cfg.Registry.opened(c)
+	return true
+}
+
+// decodeMethod decodes the arguments of a method.
+func decodeMethod(id amqp.MethodID, args []byte) (amqp.Method, error) { //nolint:ireturn // the method decides the type
+	payload := make([]byte, 0, 4+len(args))
+	payload = append(payload, byte(id>>24), byte(id>>16), byte(id>>8), byte(id))
+	return amqp.DecodeMethod(append(payload, args...))
+}

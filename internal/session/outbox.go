@@ -1,0 +1,94 @@
+package session
+
+import "sync"
+
+// outboxHigh is how many bytes may wait in an outbox before the reader stops
+// reading: a client that asks without taking the answers.
+const outboxHigh = 1 << 20
+
+// outbox is what waits to be written to one connection. Anybody may add to
+// it; the writer empties it.
+type outbox struct {
+	wake chan struct{} // holds one token when there may be something to do
+
+	mu       sync.Mutex
+	buf      []byte      // whole frames
+	runnable []*consumer // woken and not yet pulled, each once
+	room     sync.Cond   // signalled when buf was taken or the outbox closed
+	closed   bool        // nothing will be written any more
+}
+
+func newOutbox() *outbox {
+	o := &outbox{wake: make(chan struct{}, 1)}
+	o.room.L = &o.mu
+	return o
+}
+
+// kick makes the writer look.
+func (o *outbox) kick() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// add appends frames; f gets the buffer and returns it longer.
+func (o *outbox) add(f func(b []byte) []byte) {
+	o.mu.Lock()
+	if !o.closed {
+		o.buf = f(o.buf)
+	}
+	o.mu.Unlock()
+	o.kick()
+}
+
+// run asks the writer to pull for k.
+func (o *outbox) run(k *consumer) {
+	o.mu.Lock()
+	if !k.queued {
+		k.queued = true
+		o.runnable = append(o.runnable, k)
+	}
+	o.mu.Unlock()
+	o.kick()
+}
+
+// take hands the waiting frames and the woken consumers to the writer at one
+// moment: a consume-ok that was added before its consumer was woken is always
+// taken before the consumer is pulled. The slices given are reused.
+func (o *outbox) take(buf []byte, runnable []*consumer) ([]byte, []*consumer) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	buf, o.buf = o.buf, buf[:0]
+	runnable, o.runnable = o.runnable, runnable[:0]
+	for _, k := range runnable {
+		k.queued = false
+	}
+	o.room.Signal()
+	return buf, runnable
+}
+
+// wait blocks the reader while the client does not take its answers.
+func (o *outbox) wait() {
+	o.mu.Lock()
+	for len(o.buf) > outboxHigh && !o.closed {
+		o.room.Wait()
+	}
+	o.mu.Unlock()
+}
+
+// close ends the outbox: what is in it is dropped by the writer's end.
+func (o *outbox) close() {
+	o.mu.Lock()
+	o.closed = true
+	o.room.Broadcast()
+	o.mu.Unlock()
+	o.kick()
+}
+
+// ended reports whether nothing will be written any more.
+func (o *outbox) ended() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.closed
+}

@@ -1,0 +1,404 @@
+package session
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/big"
+	"strconv"
+	"strings"
+
+	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/auth"
+	"github.com/warrenmq/warren/internal/broker"
+)
+
+// content is a publish whose frames are not all there yet, or were not all in
+// one read.
+type content struct {
+	stage     stage
+	route     []byte // copied
+	exchange  int    // bytes of the exchange's name in route
+	mandatory bool
+	size      uint64 // announced
+	got       uint64
+	frames    []byte // content header frame and body, re-framed
+	last      int    // where the last body frame begins in frames, 0: none yet
+	discard   bool   // too large: read and refused
+}
+
+// stage is what frame a channel expects.
+type stage uint8
+
+const (
+	stageMethod stage = iota
+	stageHeader
+	stageBody
+)
+
+const (
+	// tinyBody is the size below which body frames are merged: a frame costs
+	// eight bytes in memory and on each delivery.
+	tinyBody = 1024
+	// bodyStep bounds how far ahead of the received bytes memory is taken.
+	bodyStep = 256 << 10
+)
+
+// publishInPlace handles a basic.publish whose header and body frames follow
+// it in the window, without copying them first. n is what it consumed: 0 when
+// the frames have to be taken one by one.
+func (c *Conn) publishInPlace(ch *channel, p *amqp.Publish, rest []byte) (n int, err *amqp.Error) {
+	f, hn, perr := amqp.ParseFrame(rest, c.frameMax)
+	if perr != nil || hn == 0 || f.Type != amqp.FrameHeader || f.Channel != ch.id {
+		return 0, nil
+	}
+	h, perr := amqp.ParseHeader(f.Payload)
+	if perr != nil || c.checkHeader(&h) != nil || h.BodySize > c.cfg.maxMessage() {
+		return 0, nil
+	}
+	end := hn
+	for left := h.BodySize; left > 0; {
+		b, bn, perr := amqp.ParseFrame(rest[end:], c.frameMax)
+		if perr != nil || bn == 0 || b.Type != amqp.FrameBody || b.Channel != ch.id {
+			return 0, nil
+		}
+		size := uint64(len(b.Payload))
+		if size > left || size < left && size < tinyBody {
+			return 0, nil
+		}
+		left -= size
+		end += bn
+	}
+	return end, c.publish(ch, &message{
+		route: p.Route, exchange: p.Exchange, key: p.RoutingKey, mandatory: p.Mandatory,
+		header: &h, content: rest[:end], headerLen: hn,
+	})
+}
+
+// beginContent remembers a publish whose content follows frame by frame.
+func (ch *channel) beginContent(p *amqp.Publish) {
+	old := ch.content
+	ch.content = content{
+		stage: stageHeader, route: append(old.route[:0], p.Route...), exchange: len(p.Exchange),
+		mandatory: p.Mandatory, frames: old.frames[:0],
+	}
+}
+
+// checkHeader checks what a content header announces.
+func (c *Conn) checkHeader(h *amqp.Header) *amqp.Error {
+	switch {
+	case h.Class != amqp.ClassBasic:
+		return amqp.ConnectionErrorf(amqp.CodeUnexpectedFrame,
+			"expected content header for class 60, got one for class %d instead", h.Class).At(amqp.IDBasicPublish)
+	case h.Weight != 0:
+		return errNoHeader()
+	case h.BodySize > MaxContentSize:
+		return amqp.ConnectionErrorf(amqp.CodeFrameError, "content body size %d exceeds maximum allowed size %d",
+			h.BodySize, uint64(MaxContentSize)).At(amqp.IDBasicPublish)
+	}
+	return nil
+}
+
+func errNoHeader() *amqp.Error {
+	return amqp.ConnectionErrorf(amqp.CodeUnexpectedFrame,
+		"expected content header for class 60, got non content header frame instead").At(amqp.IDBasicPublish)
+}
+
+// contentFrame takes a header or body frame of a channel.
+func (c *Conn) contentFrame(ch *channel, f amqp.Frame) *amqp.Error {
+	switch {
+	case ch.content.stage == stageMethod:
+		return errNoMethod()
+	case ch.content.stage == stageHeader && f.Type != amqp.FrameHeader:
+		return errNoHeader()
+	case ch.content.stage == stageBody && f.Type != amqp.FrameBody:
+		return errNoBody()
+	case f.Type == amqp.FrameHeader:
+		return c.contentHeader(ch, f)
+	}
+	return c.contentBody(ch, f)
+}
+
+func (c *Conn) contentHeader(ch *channel, f amqp.Frame) *amqp.Error {
+	h, err := amqp.ParseHeader(f.Payload)
+	if err != nil {
+		return errNoHeader()
+	}
+	if err := c.checkHeader(&h); err != nil {
+		return err
+	}
+	t := &ch.content
+	t.stage, t.size, t.got, t.last = stageBody, h.BodySize, 0, 0
+	t.discard = h.BodySize > c.cfg.maxMessage()
+	t.frames = appendFrame(t.frames[:0], amqp.FrameHeader, ch.id, f.Payload)
+	if t.size == 0 {
+		return c.contentDone(ch)
+	}
+	return nil
+}
+
+func (c *Conn) contentBody(ch *channel, f amqp.Frame) *amqp.Error {
+	t := &ch.content
+	size := uint64(len(f.Payload))
+	if size > t.size-t.got {
+		return amqp.ConnectionErrorf(amqp.CodeFrameError, "content body frame exceeds remaining content size").
+			At(amqp.IDBasicPublish)
+	}
+	t.got += size
+	if !t.discard {
+		t.append(ch.id, f.Payload)
+	}
+	if t.got < t.size {
+		return nil
+	}
+	return c.contentDone(ch)
+}
+
+// append adds body bytes to the last body frame, or begins one that is full
+// at FrameMax: however a client cuts its body, it is kept in few frames.
+func (t *content) append(ch uint16, body []byte) {
+	const most = FrameMax - amqp.FrameOverhead
+	for len(body) > 0 {
+		if t.last == 0 || len(t.frames)-t.last-amqp.FrameOverhead == most {
+			t.last = len(t.frames)
+			t.frames = appendFrame(t.frames, amqp.FrameBody, ch, nil)
+		}
+		had := len(t.frames) - t.last - amqp.FrameOverhead
+		n := min(len(body), most-had)
+		t.frames = append(t.frames[:len(t.frames)-1], body[:n]...)
+		t.frames = append(t.frames, amqp.FrameEnd)
+		binary.BigEndian.PutUint32(t.frames[t.last+3:], uint32(had+n)) //nolint:gosec // at most FrameMax
+		body = body[n:]
+	}
+}
+
+func appendFrame(dst []byte, typ byte, ch uint16, payload []byte) []byte {
+	n := len(payload)
+	dst = append(dst, typ, byte(ch>>8), byte(ch), byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+	return append(append(dst, payload...), amqp.FrameEnd)
+}
+
+// contentDone publishes a message that came frame by frame.
+func (c *Conn) contentDone(ch *channel) *amqp.Error {
+	t := &ch.content
+	t.stage = stageMethod
+	if t.discard {
+		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "message size %d is larger than configured max size %d",
+			t.size, c.cfg.maxMessage()).At(amqp.IDBasicPublish)
+	}
+	f, n, _ := amqp.ParseFrame(t.frames, max(c.frameMax, FrameMax))
+	h, err := amqp.ParseHeader(f.Payload)
+	if err != nil {
+		return errNoHeader()
+	}
+	e := c.publish(ch, &message{
+		route: t.route, exchange: t.route[1 : 1+t.exchange], key: t.route[2+t.exchange:], mandatory: t.mandatory,
+		header: &h, content: t.frames, headerLen: n,
+	})
+	if cap(t.frames) > bodyStep {
+		t.frames = nil
+	}
+	return e
+}
+
+// message is a publish with all its content.
+type message struct {
+	route, exchange, key []byte
+	mandatory            bool
+	header               *amqp.Header
+	content              []byte // header frame and body frames
+	headerLen            int    // bytes of the header frame
+}
+
+// publish checks a message and enters it into the batch, or into the
+// channel's transaction.
+func (c *Conn) publish(ch *channel, m *message) *amqp.Error {
+	at := func(e *amqp.Error) *amqp.Error { return e.At(amqp.IDBasicPublish) }
+	if err := c.mayPublish(m.exchange); err != nil {
+		return at(err)
+	}
+	view, err := amqp.ScanProperties(m.header.Flags, m.header.Properties)
+	if err != nil {
+		return amqp.ConnectionErrorf(amqp.CodeInternalError, "")
+	}
+	msg := broker.Message{
+		Route: m.route, Exchange: m.exchange, Key: m.key, Headers: view.Headers, Content: m.content,
+		Persistent: view.DeliveryMode == 2,
+	}
+	if m.header.Flags != 0 {
+		if err := c.checkProperties(&view); err != nil {
+			return at(err)
+		}
+		if err := c.senderSelected(ch, m, &msg); err != nil {
+			return at(err)
+		}
+	}
+	if ch.tx != nil {
+		if err := c.publishLater(ch, &msg, m.mandatory); err != nil {
+			return at(err)
+		}
+		return nil
+	}
+	if err := c.route(ch, &msg, m.mandatory); err != nil {
+		return at(err)
+	}
+	if ch.confirm.on {
+		c.noteConfirm(ch)
+	}
+	return nil
+}
+
+// route gives a message to the publisher and returns it to the client when it
+// was mandatory and nobody takes it.
+func (c *Conn) route(ch *channel, msg *broker.Message, mandatory bool) *amqp.Error {
+	n, err := c.pub.Publish(msg)
+	if err != nil {
+		return err
+	}
+	c.published++
+	if n == 0 && mandatory {
+		c.sendReturn(ch, msg)
+	}
+	return nil
+}
+
+// sendReturn sends basic.return with the content as it came (§1.8.3.8).
+func (c *Conn) sendReturn(ch *channel, m *broker.Message) {
+	c.out.add(func(b []byte) []byte {
+		b = amqp.AppendMethod(b, ch.id, &amqp.BasicReturn{
+			ReplyCode: amqp.CodeNoRoute, ReplyText: "NO_ROUTE", Exchange: string(m.Exchange), RoutingKey: string(m.Key),
+		})
+		return append(b, m.Content...)
+	})
+}
+
+// noteConfirm counts a publish of the present batch.
+func (c *Conn) noteConfirm(ch *channel) {
+	tag := ch.confirm.next
+	ch.confirm.next++
+	if !ch.confirm.open {
+		ch.confirm.open = true
+		c.confirming = append(c.confirming, confirmTag{channel: ch.id, ch: ch, from: tag - 1})
+	}
+}
+
+// mayPublish checks the right to write to an exchange, remembering the last.
+func (c *Conn) mayPublish(exchange []byte) *amqp.Error {
+	a := c.actor.Load()
+	if c.wrote.rights == a.Rights && bytes.Equal(c.wrote.exchange, exchange) {
+		return nil
+	}
+	if err := c.vhost.Check(a, auth.Write, broker.KindExchange, string(exchange)); err != nil {
+		return err
+	}
+	c.wrote.rights, c.wrote.exchange = a.Rights, append(c.wrote.exchange[:0], exchange...)
+	return nil
+}
+
+// written is the last permission that was found.
+type written struct {
+	rights   *auth.Rights
+	exchange []byte
+}
+
+// checkProperties checks the properties that the broker acts on.
+func (c *Conn) checkProperties(v *amqp.PropertyView) *amqp.Error {
+	if len(v.ReplyTo) > 0 && string(v.ReplyTo) == directReplyTo {
+		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "fast reply consumer does not exist")
+	}
+	if v.Expiration != nil {
+		if err := checkExpiration(string(v.Expiration)); err != nil {
+			return err
+		}
+	}
+	if len(v.UserID) > 0 && string(v.UserID) != c.identity.Role && !c.impersonator {
+		return amqp.ChannelErrorf(amqp.CodePreconditionFailed,
+			"user_id property set to '%s' but authenticated user was '%s'", v.UserID, c.identity.Role)
+	}
+	return nil
+}
+
+// directReplyTo is the pseudo queue of RabbitMQ's direct reply-to.
+const directReplyTo = "amq.rabbitmq.reply-to"
+
+// maxExpiration is ten years in milliseconds, RabbitMQ's bound.
+const maxExpiration = 315_360_000_000
+
+// checkExpiration refuses what is no number, with RabbitMQ's reasons, and
+// then what is one: expiry is not built yet, and a message that was to vanish
+// must not stay.
+func checkExpiration(s string) *amqp.Error {
+	reason := "per-message expiration is not supported yet by this broker"
+	digits := strings.TrimLeft(s, "+-")
+	number := len(s) - len(strings.TrimLeft(digits, "0123456789")) // sign and digits
+	switch n, ok := new(big.Int).SetString(s[:number], 10); {
+	case !ok:
+		reason = fmt.Sprintf("invalid expiration '%s': no_integer", s)
+	case number < len(s):
+		reason = fmt.Sprintf("invalid expiration '%s': {leftover_string,%s}", s, strconv.Quote(s[number:]))
+	case n.Sign() < 0:
+		reason = fmt.Sprintf("invalid expiration '%s': {value_negative,%v}", s, n)
+	case n.Cmp(big.NewInt(maxExpiration)) > 0:
+		reason = fmt.Sprintf("invalid expiration '%s': {value_too_large,%v}", s, n)
+	}
+	return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "%s", reason)
+}
+
+// senderSelected adds the routing keys of the CC and BCC headers and takes
+// BCC out of the message (RabbitMQ's sender-selected distribution).
+func (c *Conn) senderSelected(ch *channel, m *message, msg *broker.Message) *amqp.Error {
+	if len(msg.Headers) == 0 {
+		return nil
+	}
+	_, cc := msg.Headers.Lookup("CC")
+	_, bcc := msg.Headers.Lookup("BCC")
+	if !cc && !bcc {
+		return nil
+	}
+	var p amqp.Properties
+	if err := p.Decode(m.header.Flags, m.header.Properties); err != nil {
+		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "%s", err.Error())
+	}
+	for _, name := range []string{"CC", "BCC"} {
+		keys, err := selectedKeys(p.Headers, name)
+		if err != nil {
+			return err
+		}
+		msg.Extra = append(msg.Extra, keys...)
+	}
+	if !bcc {
+		return nil
+	}
+	kept := p.Headers[:0]
+	for _, f := range p.Headers {
+		if f.Key != "BCC" {
+			kept = append(kept, f)
+		}
+	}
+	p.Headers = kept
+	if len(kept) == 0 {
+		p.Flags &^= amqp.FlagHeaders
+	}
+	msg.Content = append(p.AppendHeader(nil, ch.id, m.header.BodySize), m.content[m.headerLen:]...)
+	return nil
+}
+
+// selectedKeys returns the routing keys of a CC or BCC header.
+func selectedKeys(headers amqp.Table, name string) ([][]byte, *amqp.Error) {
+	v, ok := headers.Get(name)
+	if !ok {
+		return nil, nil
+	}
+	list, ok := v.([]any)
+	if !ok {
+		return nil, amqp.ChannelErrorf(amqp.CodePreconditionFailed, "invalid message: {unacceptable_type_in_header,%s,%s}",
+			strconv.Quote(name), amqp.TypeName(v))
+	}
+	var keys [][]byte
+	for _, k := range list { // RabbitMQ passes over what is no string
+		if s, ok := k.(string); ok && len(s) <= 255 {
+			keys = append(keys, []byte(s))
+		}
+	}
+	return keys, nil
+}

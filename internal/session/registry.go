@@ -1,0 +1,165 @@
+package session
+
+import (
+	"context"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/meta"
+)
+
+// beat is the unit of the Registry's time: half of the shortest heartbeat.
+const beat = 500 * time.Millisecond
+
+// Registry knows the living connections of a node: it ends those whose peer
+// is silent, those whose role was revoked, and all of them at shutdown.
+type Registry struct {
+	clock atomic.Int64 // beats since the start
+
+	mu     sync.Mutex
+	conns  map[uint64]*Conn
+	next   uint64
+	closed bool
+	empty  chan struct{} // closed when closed and conns is empty
+}
+
+// NewRegistry returns a registry without connections.
+func NewRegistry() *Registry {
+	return &Registry{conns: map[uint64]*Conn{}, empty: make(chan struct{})}
+}
+
+// now is the time in beats, coarse and cheap.
+func (r *Registry) now() int64 { return r.clock.Load() }
+
+// add enters a connection; false: the node is shutting down.
+func (r *Registry) add(c *Conn) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return false
+	}
+	r.next++
+	c.id = r.next
+	c.received.Store(r.now())
+	c.sent.Store(r.now())
+	r.conns[c.id] = c
+	return true
+}
+
+// opened marks a connection as through its handshake.
+func (r *Registry) opened(c *Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c.info.ready = true
+}
+
+func (r *Registry) remove(c *Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.conns, c.id)
+	if r.closed && len(r.conns) == 0 {
+		close(r.empty)
+	}
+}
+
+// list returns the connections that are through their handshake, by age.
+func (r *Registry) list() []*Conn {
+	r.mu.Lock()
+	list := make([]*Conn, 0, len(r.conns))
+	for _, c := range r.conns {
+		if c.info.ready {
+			list = append(list, c)
+		}
+	}
+	r.mu.Unlock()
+	sort.Slice(list, func(i, j int) bool { return list[i].id < list[j].id })
+	return list
+}
+
+// Run keeps the Registry's time and the heartbeats until ctx ends.
+func (r *Registry) Run(ctx context.Context) {
+	t := time.NewTicker(beat)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			now := r.clock.Add(1)
+			for _, c := range r.list() {
+				c.beat(now)
+			}
+		}
+	}
+}
+
+// beat sends a heartbeat when nothing was sent for half the interval, and
+// ends a connection that was silent for three intervals (§4.2.7; RabbitMQ
+// waits for two to three).
+func (c *Conn) beat(now int64) {
+	interval := c.heartbeat.Load() // in seconds: twice that in beats
+	if interval == 0 {
+		return
+	}
+	if now-c.received.Load() >= 6*interval {
+		c.log.Warn("missed heartbeats from the client")
+		c.out.close()
+		_ = c.nc.Close()
+		return
+	}
+	if now-c.sent.Load() >= interval {
+		c.sent.Store(now)
+		c.out.add(amqp.AppendHeartbeat)
+	}
+}
+
+// Revalidate checks the connections of a cluster's role again; an empty role
+// means all of the cluster's.
+func (r *Registry) Revalidate(cluster, role string) {
+	for _, c := range r.list() {
+		if c.info.identity.Cluster == cluster && (role == "" || c.info.identity.Role == role) {
+			c.revalidate()
+		}
+	}
+}
+
+// CloseVhost ends the connections of a vhost that was deleted.
+func (r *Registry) CloseVhost(ref meta.VhostRef) {
+	for _, c := range r.list() {
+		if c.vhost.Ref() == ref {
+			c.Close(amqp.CodeConnectionForced, "vhost '"+c.vhost.Wire()+"' was deleted")
+		}
+	}
+}
+
+// Shutdown refuses new connections, tells the present ones why, and waits for
+// them to go until ctx ends; then it cuts them off.
+func (r *Registry) Shutdown(ctx context.Context, reason string) {
+	r.mu.Lock()
+	already := r.closed
+	r.closed = true
+	if !already && len(r.conns) == 0 {
+		close(r.empty)
+	}
+	all := make([]*Conn, 0, len(r.conns))
+	for _, c := range r.conns {
+		all = append(all, c)
+	}
+	r.mu.Unlock()
+	for _, c := range r.list() {
+		c.Close(amqp.CodeConnectionForced, reason)
+	}
+	select {
+	case <-r.empty:
+		return
+	case <-ctx.Done():
+	}
+	for _, c := range all {
+		c.out.close()
+		_ = c.nc.Close()
+	}
+	<-r.empty
+}

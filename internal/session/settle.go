@@ -1,0 +1,121 @@
+package session
+
+import (
+	"github.com/warrenmq/warren/amqp"
+)
+
+// maxSettleRuns is how many runs are gathered before they are flushed.
+const maxSettleRuns = 8
+
+// settles gathers what one socket read settled, so that each queue is entered
+// once: runs of sequence numbers by source and fate.
+type settles struct {
+	runs []settleRun
+}
+
+type settleRun struct {
+	src     *source
+	requeue bool
+	seqs    []uint64
+}
+
+// add notes that a delivery is settled or, with requeue, goes back.
+func (s *settles) add(d outstanding, requeue bool) {
+	for i := len(s.runs) - 1; i >= 0; i-- {
+		if r := &s.runs[i]; r.src == d.src && r.requeue == requeue {
+			r.seqs = append(r.seqs, d.seq)
+			return
+		}
+	}
+	if len(s.runs) == maxSettleRuns {
+		s.flush()
+	}
+	n := len(s.runs)
+	if n < cap(s.runs) {
+		s.runs = s.runs[:n+1]
+	} else {
+		s.runs = append(s.runs, settleRun{})
+	}
+	r := &s.runs[n]
+	r.src, r.requeue, r.seqs = d.src, requeue, append(r.seqs[:0], d.seq)
+}
+
+// flush hands the runs to their queues.
+func (s *settles) flush() {
+	for i := range s.runs {
+		r := &s.runs[i]
+		if r.requeue {
+			r.src.queue.Return(r.src.consumer, r.seqs)
+		} else {
+			r.src.queue.Settle(r.src.consumer, r.seqs)
+		}
+		r.src = nil
+	}
+	s.runs = s.runs[:0]
+}
+
+// settle runs basic.ack, basic.nack and basic.reject (§1.8.3.13, §1.8.3.14).
+func (c *Conn) settle(ch *channel, tag uint64, multiple, requeue bool) *amqp.Error {
+	if ch.tx != nil {
+		return c.settleLater(ch, tag, multiple, requeue)
+	}
+	ch.mu.Lock()
+	ok := true
+	c.taken = c.taken[:0]
+	if multiple {
+		if ok = tag == 0 || ch.unacked.has(tag); ok {
+			c.taken = ch.unacked.takeUpTo(tag, c.taken)
+		}
+	} else {
+		var d outstanding
+		if d, ok = ch.unacked.take(tag); ok {
+			c.taken = append(c.taken, d)
+		}
+	}
+	if ch.starved != nil {
+		c.feed(ch)
+	}
+	ch.mu.Unlock()
+	if !ok {
+		return unknownTag(tag)
+	}
+	for _, d := range c.taken {
+		c.settles.add(d, requeue)
+	}
+	return nil
+}
+
+// feed wakes the consumers that waited for the channel's prefetch; ch.mu is
+// held.
+func (c *Conn) feed(ch *channel) {
+	if ch.global > 0 && ch.unacked.live >= ch.global {
+		return
+	}
+	for _, k := range ch.starved {
+		c.out.run(k)
+	}
+	ch.starved = nil
+}
+
+func unknownTag(tag uint64) *amqp.Error {
+	return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "unknown delivery tag %d", tag)
+}
+
+// recoverAll returns all of a channel's unacknowledged messages
+// (basic.recover, §1.8.3.16).
+func (c *Conn) recoverAll(ch *channel, requeue bool) *amqp.Error {
+	if !requeue {
+		return amqp.ConnectionErrorf(amqp.CodeNotImplemented, "requeue=false")
+	}
+	ch.mu.Lock()
+	c.taken = ch.unacked.takeUpTo(0, c.taken[:0])
+	if ch.starved != nil {
+		c.feed(ch)
+	}
+	ch.mu.Unlock()
+	for _, d := range c.taken {
+		c.settles.add(d, true)
+	}
+	c.settles.flush()
+	return nil
+}

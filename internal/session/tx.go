@@ -1,0 +1,144 @@
+package session
+
+import (
+	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/broker"
+)
+
+// transaction holds back what a transactional channel did since the last
+// commit or rollback (§1.9).
+type transaction struct {
+	publishes []heldPublish
+	bytes     int
+	settles   []heldSettle
+}
+
+type heldPublish struct {
+	message   broker.Message
+	mandatory bool
+}
+
+type heldSettle struct {
+	tag uint64
+	outstanding
+	requeue bool
+}
+
+func (t *transaction) unsettled() (list []outstanding) {
+	for _, s := range t.settles {
+		list = append(list, s.outstanding)
+	}
+	return list
+}
+
+// publishLater holds a publish back.
+func (c *Conn) publishLater(ch *channel, m *broker.Message, mandatory bool) *amqp.Error {
+	t := ch.tx
+	size := len(m.Route) + len(m.Content)
+	if len(t.publishes) >= MaxTransactionMessages || t.bytes+size > MaxTransactionBytes {
+		return amqp.ChannelErrorf(amqp.CodePreconditionFailed,
+			"transaction exceeds %d messages or %d bytes; commit more often", MaxTransactionMessages, MaxTransactionBytes)
+	}
+	if err := c.pub.Check(m.Exchange); err != nil {
+		return err
+	}
+	t.bytes += size
+	held := *m
+	held.Route = append([]byte(nil), m.Route...)
+	n := int(held.Route[0])
+	held.Exchange, held.Key = held.Route[1:1+n], held.Route[2+n:]
+	held.Content = append([]byte(nil), m.Content...)
+	held.Headers = append(amqp.RawTable(nil), m.Headers...)
+	t.publishes = append(t.publishes, heldPublish{held, mandatory})
+	return nil
+}
+
+// settleLater holds an acknowledgement back; its deliveries are no longer
+// outstanding, and are again after a rollback.
+func (c *Conn) settleLater(ch *channel, tag uint64, multiple, requeue bool) *amqp.Error {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	t := ch.tx
+	if !multiple {
+		d, ok := ch.unacked.take(tag)
+		if !ok {
+			return unknownTag(tag)
+		}
+		t.settles = append(t.settles, heldSettle{tag, d, requeue})
+		return nil
+	}
+	if tag != 0 && !ch.unacked.has(tag) {
+		return unknownTag(tag)
+	}
+	for _, id := range ch.unacked.tags(tag) {
+		d, _ := ch.unacked.take(id)
+		t.settles = append(t.settles, heldSettle{id, d, requeue})
+	}
+	return nil
+}
+
+// txMethod runs class tx.
+func (c *Conn) txMethod(ch *channel, m amqp.Method) *amqp.Error {
+	if _, ok := m.(*amqp.TxSelect); ok {
+		if ch.confirm.on {
+			return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "cannot switch from confirm to tx mode")
+		}
+		if ch.tx == nil {
+			ch.tx = &transaction{}
+		}
+		c.send(ch.id, &amqp.TxSelectOk{})
+		return nil
+	}
+	if ch.tx == nil {
+		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "channel is not transactional")
+	}
+	switch m.(type) {
+	case *amqp.TxCommit:
+		return c.commit(ch)
+	case *amqp.TxRollback:
+		c.rollback(ch)
+		c.send(ch.id, &amqp.TxRollbackOk{})
+		return nil
+	}
+	return errUnimplemented()
+}
+
+// commit lets a transaction take effect: its publishes are one batch of the
+// log, and commit-ok is sent when that is on stable storage.
+func (c *Conn) commit(ch *channel) *amqp.Error {
+	t := ch.tx
+	ch.tx = &transaction{}
+	for i := range t.publishes {
+		p := &t.publishes[i]
+		// An exchange that went since then routes nothing, as with RabbitMQ.
+		if err := c.route(ch, &p.message, p.mandatory); err != nil && p.mandatory {
+			c.sendReturn(ch, &p.message)
+		}
+	}
+	done := make(chan error, 1)
+	c.pub.Flush(func(err error) { done <- err })
+	for _, s := range t.settles {
+		c.settles.add(s.outstanding, s.requeue)
+	}
+	c.settles.flush()
+	if err := <-done; err != nil {
+		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "transaction not stored: %s", err.Error())
+	}
+	ch.mu.Lock()
+	c.feed(ch)
+	ch.mu.Unlock()
+	c.send(ch.id, &amqp.TxCommitOk{})
+	return nil
+}
+
+// rollback forgets a transaction; what it had acknowledged is outstanding
+// again and is not redelivered.
+func (c *Conn) rollback(ch *channel) {
+	t := ch.tx
+	ch.tx = &transaction{}
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	for _, s := range t.settles {
+		ch.unacked.restore(s.tag, s.outstanding)
+	}
+}
