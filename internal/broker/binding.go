@@ -253,7 +253,7 @@ func (v *Vhost) bindTarget(a *Actor, b *Binding) (d Destination, durable bool, e
 
 func (v *Vhost) binding(b *Binding) meta.Binding {
 	return meta.Binding{
-		Cluster: v.ref.Cluster, Vhost: v.ref.Name, Source: b.Source, Destination: b.Destination,
-		DestinationType: string(b.DestinationKind), RoutingKey: b.Key, Arguments: b.Arguments,
+		Vhost: v.ref, Source: b.Source, Destination: b.Destination,
+		DestinationType: meta.DestinationType(b.DestinationKind), RoutingKey: b.Key, Arguments: b.Arguments,
 	}
 }

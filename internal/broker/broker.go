@@ -93,10 +93,11 @@ func (b *Broker) AddVhost(v meta.Vhost, wire string) *Vhost {
 	return next[ref]
 }
 
-// RemoveVhost takes a vhost away and ends its queues and consumers. Sessions
-// on it are the caller's to close.
-func (b *Broker) RemoveVhost(ref meta.VhostRef) {
+// RemoveVhost takes a vhost away: nobody enters it any more. Its end (Clear)
+// and its sessions are the caller's.
+func (b *Broker) RemoveVhost(ref meta.VhostRef) (*Vhost, bool) {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	old := *b.vhosts.Load()
 	v, ok := old[ref]
 	if ok {
@@ -104,10 +105,7 @@ func (b *Broker) RemoveVhost(ref meta.VhostRef) {
 		delete(next, ref)
 		b.vhosts.Store(&next)
 	}
-	b.mu.Unlock()
-	if ok {
-		v.clear()
-	}
+	return v, ok
 }
 
 // Tick lets every queue do what may wait. The server calls it every second.

@@ -92,7 +92,7 @@ func (v *Vhost) addExchange(d *ExchangeDeclare) *amqp.Error {
 	}
 	if x.Durable {
 		err := v.opts.Definitions.PutExchange(meta.Exchange{
-			Cluster: v.ref.Cluster, Vhost: v.ref.Name, Name: x.Name, Type: x.Type, Durable: true,
+			Vhost: v.ref, Name: x.Name, Type: x.Type, Durable: true,
 			AutoDelete: x.AutoDelete, Internal: x.Internal, Arguments: x.Arguments,
 		})
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/pmap"
 	"github.com/warrenmq/warren/internal/queue"
 	"github.com/warrenmq/warren/internal/route"
 	"github.com/warrenmq/warren/internal/slab"
@@ -198,7 +199,7 @@ func (p *Publisher) Check(exchange []byte) *amqp.Error {
 }
 
 func (p *Publisher) exchange(top *topology, name []byte) (*Exchange, *amqp.Error) {
-	x, ok := top.exchanges.GetBytes(name)
+	x, ok := pmap.GetBytes(top.exchanges, name)
 	if !ok {
 		return nil, p.vhost.notFound(KindExchange, string(name))
 	}
@@ -264,7 +265,7 @@ func (p *Publisher) match(top *topology, x *Exchange, m route.Message) {
 		p.dst = x.routes.Match(m, p.dst)
 		return
 	}
-	if q, ok := top.queues.GetBytes(m.Key); ok { // every queue is bound to the default exchange by its name
+	if q, ok := pmap.GetBytes(top.queues, m.Key); ok { // every queue is bound to the default exchange by its name
 		p.dst = append(p.dst, Destination{queue: q})
 	}
 }

@@ -118,7 +118,7 @@ func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
 	}
 	if q.Durable {
 		err := v.opts.Definitions.PutQueue(meta.Queue{
-			Cluster: v.ref.Cluster, Vhost: v.ref.Name, Name: q.Name, UID: q.UID, Durable: true,
+			Vhost: v.ref, Name: q.Name, UID: q.UID, Durable: true,
 			AutoDelete: q.AutoDelete, Arguments: q.Arguments,
 		})
 		if err != nil {

@@ -32,8 +32,8 @@ type Vhost struct {
 
 // topology is an immutable snapshot.
 type topology struct {
-	exchanges pmap.Map[*Exchange]
-	queues    pmap.Map[*Queue]
+	exchanges pmap.Map[string, *Exchange]
+	queues    pmap.Map[string, *Queue]
 }
 
 // predeclared are the exchanges of a new vhost (RabbitMQ; §3.1.3).
@@ -105,8 +105,8 @@ func (v *Vhost) change(f func(t *topology)) {
 	v.top.Store(&next)
 }
 
-// clear ends everything in a vhost that was removed.
-func (v *Vhost) clear() {
+// Clear ends the queues and consumers of a vhost that was removed.
+func (v *Vhost) Clear() {
 	v.mu.Lock()
 	queues := v.Queues()
 	v.closed = true

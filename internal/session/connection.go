@@ -43,7 +43,7 @@ func (c *Conn) zero(f amqp.Frame) error {
 // connection.update-secret). A connection that logged in with a password
 // keeps it: as with RabbitMQ's own users, there is nothing to renew.
 func (c *Conn) updateSecret(secret string) *amqp.Error {
-	if c.identity.Password {
+	if c.identity.KeyID == "" {
 		return nil
 	}
 	next, err := c.cfg.Authority.Authenticate(c.identity.Role, secret)
@@ -54,6 +54,7 @@ func (c *Conn) updateSecret(secret string) *amqp.Error {
 	c.mu.Lock()
 	c.identity = next
 	c.mu.Unlock()
+	c.revalidate()
 	return nil
 }
 

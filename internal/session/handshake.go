@@ -130,7 +130,7 @@ func (c *Conn) authenticate(m *amqp.ConnectionStartOk) error {
 		return errSilent
 	}
 	c.identity, err = c.cfg.Authority.Authenticate(user, password)
-	if err == nil && c.identity.Role == "guest" && c.identity.Password && !loopback(c.nc) {
+	if err == nil && c.identity.Role == "guest" && c.identity.KeyID == "" && !loopback(c.nc) {
 		err = errGuest
 	}
 	if err != nil {
@@ -262,18 +262,19 @@ func (c *Conn) open() error {
 func (c *Conn) enter(wire string) bool {
 	cluster, name, explicit := meta.ParseVhost(wire)
 	if !explicit {
-		cluster = c.identity.DefaultCluster
+		cluster = c.identity.Cluster
 	}
 	if cluster != c.identity.Cluster {
 		return false
 	}
-	v, ok := c.cfg.Broker.Vhost(meta.VhostRef{Cluster: cluster, Name: name})
+	v, ok := c.cfg.Broker.Vhost(meta.VhostRef{Cluster: cluster, Name: name}) // a plain name is one of the role's own cluster
 	rights := c.cfg.Authority.Rights(c.identity, name)
 	if !ok || rights == nil {
 		return false
 	}
 	c.vhost, c.pub = v, v.NewPublisher()
 	c.actor.Store(&broker.Actor{User: c.identity.Role, Rights: rights, Conn: c.id})
+	c.describe()
 	c.cfg.Registry.opened(c)
 	return true
 }

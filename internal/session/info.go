@@ -36,6 +36,16 @@ type ChannelInfo struct {
 	Confirm, Tx        bool
 }
 
+// describe fills in what the handshake has settled.
+func (c *Conn) describe() {
+	i := &c.info
+	i.Name, i.identity = c.name, c.identity
+	i.User, i.Cluster, i.Vhost = c.identity.Role, c.identity.Cluster, c.vhost.Ref()
+	i.Peer, i.Local = c.nc.RemoteAddr(), c.nc.LocalAddr()
+	i.ConnectedAt = time.Now() //nolint:forbidigo // shown to people, nothing hangs on it
+	i.FrameMax, i.ChannelMax, i.Heartbeat = c.frameMax, c.channelMax, int(c.heartbeat.Load())
+}
+
 // Info describes the connection.
 func (c *Conn) Info() Info {
 	i := c.info

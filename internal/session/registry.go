@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/warrenmq/warren/amqp"
-	"github.com/warrenmq/warren/internal/meta"
+	"github.com/warrenmq/warren/internal/broker"
 )
 
 // beat is the unit of the Registry's time: half of the shortest heartbeat.
@@ -127,9 +127,9 @@ func (r *Registry) Revalidate(cluster, role string) {
 }
 
 // CloseVhost ends the connections of a vhost that was deleted.
-func (r *Registry) CloseVhost(ref meta.VhostRef) {
+func (r *Registry) CloseVhost(v *broker.Vhost) {
 	for _, c := range r.list() {
-		if c.vhost.Ref() == ref {
+		if c.vhost == v {
 			c.Close(amqp.CodeConnectionForced, "vhost '"+c.vhost.Wire()+"' was deleted")
 		}
 	}

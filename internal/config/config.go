@@ -1,0 +1,138 @@
+// Package config is what a node can be told: one struct with its defaults,
+// filled from a YAML file, the environment and flags, in that order.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+)
+
+// Config is the configuration of one node. The yaml tags are also the names
+// of the environment variables: amqp is WARREN_AMQP.
+type Config struct {
+	// Data is the data directory.
+	Data string `yaml:"data"`
+	// AMQP is the address of the AMQP listener, host:port.
+	AMQP string `yaml:"amqp"`
+	// HTTP is the address of the HTTP API, host:port; empty: none.
+	HTTP string `yaml:"http"`
+	// Advertise is the address that is shown to clients; empty: AMQP.
+	Advertise string `yaml:"advertise"`
+	// Heartbeat is proposed to clients, in seconds.
+	Heartbeat int `yaml:"heartbeat"`
+	// MaxMessageSize bounds a message's body, in bytes.
+	MaxMessageSize int `yaml:"max_message_size"`
+	// MemoryLimit bounds the bytes of messages in memory; 0: a part of the
+	// machine's or the control group's memory.
+	MemoryLimit int64 `yaml:"memory_limit"`
+	// MaxConnections bounds the connections of the node.
+	MaxConnections int `yaml:"max_connections"`
+	// LogFormat is text or json, LogLevel debug, info, warn or error.
+	LogFormat string `yaml:"log_format"`
+	LogLevel  string `yaml:"log_level"`
+}
+
+// Default returns the configuration that nothing has changed.
+func Default() Config {
+	return Config{
+		Data: "data", AMQP: "127.0.0.1:5672", HTTP: "127.0.0.1:15672", Heartbeat: 60,
+		MaxMessageSize: 16 << 20, MaxConnections: 15_000, LogFormat: "text", LogLevel: "info",
+	}
+}
+
+// Read overlays the defaults with a YAML file (unless path is empty) and the
+// environment. Unknown keys are errors.
+func Read(path string, environ []string) (Config, error) {
+	c := Default()
+	if path != "" {
+		b, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+		if err != nil {
+			return c, fmt.Errorf("config file: %w", err)
+		}
+		if err := yaml.UnmarshalWithOptions(b, &c, yaml.Strict()); err != nil {
+			return c, fmt.Errorf("config file %s: %w", path, err)
+		}
+	}
+	return c, c.environment(environ)
+}
+
+const envPrefix = "WARREN_"
+
+// environment overlays c with WARREN_… variables.
+func (c *Config) environment(environ []string) error {
+	texts := map[string]*string{
+		"DATA": &c.Data, "AMQP": &c.AMQP, "HTTP": &c.HTTP, "ADVERTISE": &c.Advertise,
+		"LOG_FORMAT": &c.LogFormat, "LOG_LEVEL": &c.LogLevel,
+	}
+	numbers := map[string]*int{
+		"HEARTBEAT": &c.Heartbeat, "MAX_MESSAGE_SIZE": &c.MaxMessageSize, "MAX_CONNECTIONS": &c.MaxConnections,
+	}
+	var errs []error
+	for _, kv := range environ {
+		key, value, _ := strings.Cut(kv, "=")
+		name, ours := strings.CutPrefix(key, envPrefix)
+		if !ours {
+			continue
+		}
+		if p, ok := texts[name]; ok {
+			*p = value
+		} else if p, ok := numbers[name]; ok {
+			n, err := strconv.Atoi(value)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%s: %q is not a whole number", key, value))
+			}
+			*p = n
+		} else if name == "MEMORY_LIMIT" {
+			n, err := strconv.ParseInt(value, 10, 64)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%s: %q is not a number of bytes", key, value))
+			}
+			c.MemoryLimit = n
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Validate says all that is wrong with c at once.
+func (c *Config) Validate() error {
+	var errs []error
+	wrong := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
+	if c.Data == "" {
+		wrong("data: name a directory")
+	}
+	if _, _, err := net.SplitHostPort(c.AMQP); err != nil {
+		wrong("amqp: %q is not host:port", c.AMQP)
+	}
+	if _, _, err := net.SplitHostPort(c.HTTP); c.HTTP != "" && err != nil {
+		wrong("http: %q is not host:port", c.HTTP)
+	}
+	if c.Heartbeat < 0 || c.Heartbeat > 65535 {
+		wrong("heartbeat: %d is not between 0 and 65535 seconds", c.Heartbeat)
+	}
+	if c.MaxMessageSize < 1 || c.MaxMessageSize > 512<<20 {
+		wrong("max_message_size: %d is not between 1 and %d bytes", c.MaxMessageSize, 512<<20)
+	}
+	if c.MaxConnections < 1 {
+		wrong("max_connections: %d is less than 1", c.MaxConnections)
+	}
+	if c.MemoryLimit < 0 {
+		wrong("memory_limit: %d is negative", c.MemoryLimit)
+	}
+	switch c.LogFormat {
+	case "text", "json":
+	default:
+		wrong("log_format: %q is neither text nor json", c.LogFormat)
+	}
+	switch c.LogLevel {
+	case "debug", "info", "warn", "error":
+	default:
+		wrong("log_level: %q is none of debug, info, warn, error", c.LogLevel)
+	}
+	return errors.Join(errs...)
+}

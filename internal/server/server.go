@@ -1,0 +1,246 @@
+// Package server is the composition root: it opens the definitions, builds
+// the broker from them, and serves connections until it is told to stop.
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/meta"
+	"github.com/warrenmq/warren/internal/session"
+)
+
+// Options are what a Server is made of.
+type Options struct {
+	Logger *slog.Logger
+	// Definitions and Log are where things are kept; nil: in memory.
+	Definitions meta.Log
+	Log         broker.Log
+	// Now is the clock; nil: the system's.
+	Now func() time.Time
+	// Version and ClusterName are told to clients.
+	Version, ClusterName string
+	Heartbeat            int    // seconds
+	MaxMessageSize       int    // bytes
+	MemoryLimit          int64  // bytes of messages; 0: none
+	MaxConnections       int    // 0: no limit
+	Address              string // host:port that clients are told
+}
+
+// Server is one node.
+type Server struct {
+	opts     Options
+	store    *meta.Store
+	broker   *broker.Broker
+	registry *session.Registry
+	config   session.Config
+
+	work    sync.WaitGroup // everything that Close waits for
+	stop    context.CancelFunc
+	later    *later
+	seats   chan struct{} // one for each connection, nil: no limit
+
+	mu        sync.Mutex // guards what follows
+	listeners []net.Listener
+	closed    bool
+}
+
+// Open builds a node: what the definitions hold is there when it returns.
+func Open(o Options) (*Server, error) {
+	if o.Definitions == nil {
+		o.Definitions = &meta.MemoryLog{}
+	}
+	if o.Log == nil {
+		o.Log = broker.MemoryLog{}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	store, err := meta.Open(meta.Options{Log: o.Definitions, Now: o.Now, Rand: rand.Reader, Logger: o.Logger})
+	if err != nil {
+		return nil, fmt.Errorf("definitions: %w", err)
+	}
+	s := &Server{opts: o, store: store, registry: session.NewRegistry(), later: newLater()}
+	if o.MaxConnections > 0 {
+		s.seats = make(chan struct{}, o.MaxConnections)
+	}
+	s.broker = broker.New(broker.Options{
+		Definitions: store, Log: o.Log, NextUID: store.NextUID, MemoryLimit: o.MemoryLimit, Logger: o.Logger,
+	})
+	if err := s.restore(); err != nil {
+		return nil, err
+	}
+	s.config = session.Config{
+		Broker: s.broker, Authority: store, Registry: s.registry, Logger: o.Logger, Version: o.Version,
+		ClusterName: o.ClusterName, MaxMessageSize: uint64(o.MaxMessageSize), Heartbeat: uint16(o.Heartbeat), //nolint:gosec // validated by config
+	}
+	store.Watch(s.changed)
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stop = cancel
+	s.work.Go(func() { s.registry.Run(ctx) })
+	s.work.Go(func() { s.tick(ctx) })
+	s.work.Go(func() { s.later.run(ctx) })
+	return s, nil
+}
+
+// Store returns the definitions.
+func (s *Server) Store() *meta.Store { return s.store }
+
+// Broker returns the core.
+func (s *Server) Broker() *broker.Broker { return s.broker }
+
+// Registry returns the living connections.
+func (s *Server) Registry() *session.Registry { return s.registry }
+
+// Address returns what clients are told to connect to, host:port.
+func (s *Server) Address() string { return s.opts.Address }
+
+// Version returns the version that the node tells.
+func (s *Server) Version() string { return s.opts.Version }
+
+// restore builds the broker from the definitions.
+func (s *Server) restore() error {
+	for _, c := range s.store.Clusters() {
+		vhosts, err := s.store.Vhosts(c.ID)
+		if err != nil {
+			return fmt.Errorf("cluster %s: %w", c.ID, err)
+		}
+		for _, v := range vhosts {
+			if err := s.restoreVhost(c, v); err != nil {
+				return fmt.Errorf("vhost %s of cluster %s: %w", v.Name, c.ID, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Server) restoreVhost(c meta.Cluster, v meta.Vhost) error {
+	to := s.broker.AddVhost(v, wireName(c, v))
+	exchanges, err := s.store.Exchanges(v.Ref())
+	if err != nil {
+		return err
+	}
+	queues, err := s.store.Queues(v.Ref())
+	if err != nil {
+		return err
+	}
+	bindings, err := s.store.Bindings(v.Ref())
+	if err != nil {
+		return err
+	}
+	for _, x := range exchanges {
+		to.RestoreExchange(x)
+	}
+	for _, q := range queues {
+		to.RestoreQueue(q)
+	}
+	for _, b := range bindings {
+		to.RestoreBinding(b)
+	}
+	return nil
+}
+
+// wireName is what clients call a vhost.
+func wireName(c meta.Cluster, v meta.Vhost) string {
+	if c.Default {
+		return v.Name
+	}
+	return c.ID + "|" + v.Name
+}
+
+// tick lets the queues do what may wait, every second.
+func (s *Server) tick(ctx context.Context) {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			s.broker.Tick()
+		}
+	}
+}
+
+// ServeAMQP accepts connections from l until the server is closed.
+func (s *Server) ServeAMQP(l net.Listener) error {
+	if !s.listening(l) {
+		return net.ErrClosed
+	}
+	for {
+		nc, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			s.opts.Logger.Warn("connection not accepted", slog.String("error", err.Error()))
+			time.Sleep(50 * time.Millisecond) //nolint:forbidigo // out of file descriptors: let some go
+			continue
+		}
+		if !s.Go(nc) {
+			s.opts.Logger.Warn("connection refused: the node's connection limit is reached",
+				slog.Int("max_connections", s.opts.MaxConnections))
+			_ = nc.Close()
+		}
+	}
+}
+
+// Go serves one connection in the background; false: there is no room.
+func (s *Server) Go(nc net.Conn) bool {
+	if s.seats != nil {
+		select {
+		case s.seats <- struct{}{}:
+		default:
+			return false
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.work.Go(func() {
+		session.Serve(&s.config, nc)
+		if s.seats != nil {
+			<-s.seats
+		}
+	})
+	return true
+}
+
+func (s *Server) listening(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		_ = l.Close()
+		return false
+	}
+	s.listeners = append(s.listeners, l)
+	return true
+}
+
+// Close ends the node: no new connections, the present ones are told why and
+// given until ctx ends, then everything is stored and released.
+func (s *Server) Close(ctx context.Context) error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	for _, l := range s.listeners {
+		_ = l.Close()
+	}
+	s.mu.Unlock()
+	s.registry.Shutdown(ctx, "broker forced connection closure with reason 'shutdown'")
+	s.stop()
+	s.work.Wait()
+	return s.opts.Log.Close()
+}
