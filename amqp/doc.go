@@ -24,12 +24,12 @@
 //	what                          limit                   refused with
 //	frame payload                 the negotiated size     501 frame_too_large (*Error)
 //	short string (shortstr)       255 bytes               ErrShortString; cut by Append
-//	nesting of tables and arrays  MaxTableDepth, 128      ErrTableTooDeep
+//	nesting of tables and arrays  MaxTableDepth, 2048     ErrTableTooDeep
 //	fields and array elements     MaxTableEntries, 65536  ErrTableTooLarge
 //	reply text                    255 bytes               cut, ending in "..."
 //	ErlangBinary                  255 bytes               cut, ending in "..."
 //
-// The limits on tables are ours: RabbitMQ takes 2,000 nested tables. The depth counts the table
+// The limits on tables are ours: RabbitMQ has none. The depth counts the table
 // itself, the entries those of all levels together. They bound what a decoder spends on one frame
 // to about 32 bytes of memory for each entry, whatever the frame claims.
 package amqp

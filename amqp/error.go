@@ -19,7 +19,7 @@ var (
 	// ErrUnknownMethod says that no method has these class and method ids.
 	ErrUnknownMethod = errors.New("amqp: unknown method")
 	// ErrTableTooDeep says that tables or arrays nest deeper than MaxTableDepth.
-	ErrTableTooDeep = errors.New("amqp: table nested deeper than 128 levels")
+	ErrTableTooDeep = errors.New("amqp: table nested deeper than 2048 levels")
 	// ErrTableTooLarge says that a table holds more than MaxTableEntries entries, all levels
 	// counted.
 	ErrTableTooLarge = errors.New("amqp: table of more than 65536 entries")

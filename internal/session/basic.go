@@ -80,8 +80,10 @@ func (c *Conn) consume(ch *channel, m *amqp.BasicConsume) *amqp.Error {
 		ch.mu.Lock()
 		ch.consumers[tag] = k
 		ch.mu.Unlock()
-		if !m.NoWait {
-			c.send(ch.id, &amqp.BasicConsumeOk{ConsumerTag: tag})
+		if m.NoWait {
+			c.out.announce(k, nil)
+		} else {
+			c.holdConsumeOk(k)
 		}
 	})
 }
@@ -137,6 +139,7 @@ func (c *Conn) get(ch *channel, m *amqp.BasicGet) *amqp.Error {
 	}
 	tag := ch.lastTag
 	c.delivered.Add(1)
+	c.sendHeld()
 	c.out.add(func(b []byte) []byte {
 		start := len(b)
 		b = append(b, amqp.FrameMethod, byte(ch.id>>8), byte(ch.id), 0, 0, 0, 0)

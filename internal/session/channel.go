@@ -39,8 +39,9 @@ type consumer struct {
 	prefix []byte
 	notify bool // the client understands basic.cancel
 
-	queued bool // in outbox.runnable; guarded by outbox.mu
-	gone   bool // cancelled; guarded by ch.mu
+	announced bool // consume-ok was sent; guarded by outbox.mu
+	queued    bool // in outbox.runnable, or to be once announced; guarded by outbox.mu
+	gone      bool // cancelled; guarded by ch.mu
 }
 
 // Wake implements broker.Waker.
@@ -98,6 +99,9 @@ func (c *Conn) failChannel(ch *channel, e *amqp.Error) {
 	c.flush()
 	c.log.Warn("channel closed by an error", c.attrs(ch, e)...)
 	c.endChannel(ch)
+	if c.held != nil && c.held.ch == ch {
+		c.held = nil
+	}
 	ch.closing = true
 	c.send(ch.id, &amqp.ChannelClose{
 		ReplyCode: e.Code, ReplyText: e.ReplyText(), ClassID: e.Class, MethodID: e.Method,

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"log/slog"
@@ -70,35 +71,50 @@ func (c *Conn) end(err error) {
 	c.flush()
 	c.endChannels()
 	switch {
-	case errors.Is(err, errSilent):
+	case errors.Is(err, errSilent), errors.Is(err, errLost):
 		c.hold(SilentCloseDelay)
 	case errors.Is(err, errLinger):
 		c.hold(lingerTimeout)
-	}
-	if !errors.Is(err, errDone) && !errors.Is(err, errLinger) && !errors.Is(err, errSilent) {
+	case errors.Is(err, errDone), errors.Is(err, errAbort):
+	default:
 		c.logEnd(err)
 	}
 	c.out.close()
 	if c.vhost != nil {
 		<-c.writerDone
 	}
+	if tcp, ok := c.nc.(*net.TCPConn); ok && (c.vhost == nil || errors.Is(err, errAbort)) {
+		_ = tcp.SetLinger(0) // a reset: there is nothing more to say
+	}
 	_ = c.nc.Close()
 }
 
-// errLinger ends a connection whose client asked for it.
-var errLinger = errors.New("connection closed by the client")
+// How the reading ends, apart from the socket's own errors.
+var (
+	errDone   = errors.New("connection closed")                 // by agreement
+	errLinger = errors.New("connection closed by the client")   // its close-ok is on the way
+	errSilent = errors.New("connection refused without a word") // after a delay
+	errAbort  = errors.New("connection aborted")                // at once
+	errLost   = errors.New("frames cannot be told apart")       // connection.close is on the way
+)
 
-// hold keeps the socket open, ignoring what comes, until the client closes it
-// or the time is up.
+// hold keeps the socket open, ignoring what comes, until the client answers
+// connection.close, closes it, or the time is up.
 func (c *Conn) hold(d time.Duration) {
 	c.deadline(d)
 	var scrap [512]byte
+	kept := 0
 	for {
-		if _, err := c.nc.Read(scrap[:]); err != nil {
+		n, err := c.nc.Read(scrap[kept:])
+		if err != nil || bytes.Contains(scrap[:kept+n], []byte(closeOk)) {
 			return
 		}
+		kept = copy(scrap[:], scrap[max(0, kept+n-len(closeOk)):kept+n])
 	}
 }
+
+// closeOk is connection.close-ok on the wire.
+const closeOk = "\x01\x00\x00\x00\x00\x00\x04\x00\x0a\x00\x33\xce"
 
 func (c *Conn) logEnd(err error) {
 	var timeout net.Error

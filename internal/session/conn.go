@@ -58,6 +58,8 @@ type Conn struct {
 	taken        []outstanding
 	confirms     confirms
 	confirming   []confirmTag
+	settled      []func(error) // confirms of the batch that needed no log
+	held         *consumer     // its consume-ok waits for the batch's end
 	blockedSent  bool
 
 	mu       sync.Mutex          // guards changes of channels and reads by others
@@ -78,11 +80,6 @@ type window struct {
 	r, w int
 	want int // bytes that the next frames need in one piece, 0: not known
 }
-
-var (
-	errDone   = errors.New("connection closed")        // by agreement
-	errSilent = errors.New("connection closed silently") // refused without a close method
-)
 
 // Serve runs a connection until it ends, and closes it.
 func Serve(cfg *Config, nc net.Conn) {
@@ -166,10 +163,10 @@ func (c *Conn) process() error {
 		rest := w.buf[w.r:w.w]
 		f, n, err := amqp.ParseFrame(rest, c.frameMax)
 		if err != nil {
-			if c.closing.Load() {
-				return errDone
+			if !c.closing.Load() {
+				_ = c.fail(asError(err))
 			}
-			return c.fail(asError(err))
+			return errLost
 		}
 		if n == 0 {
 			if len(rest) >= 7 {
@@ -357,7 +354,7 @@ func (c *Conn) decode(id amqp.MethodID, args []byte) (amqp.Method, *amqp.Error, 
 	switch {
 	case errors.Is(err, amqp.ErrUnknownMethod), errors.Is(err, amqp.ErrFieldType):
 		c.log.Warn("method that cannot be understood", slog.String("method", id.String()), slog.String("error", err.Error()))
-		return nil, nil, errSilent
+		return nil, nil, errAbort
 	case err != nil:
 		return nil, amqp.DecodeError(id, args, err), nil
 	case !id.FromClient():
@@ -383,8 +380,24 @@ func (c *Conn) unopened(channel uint16, id amqp.MethodID, args []byte) (*amqp.Er
 	return amqp.ConnectionErrorf(amqp.CodeChannelError, "expected 'channel.open'").At(id), nil
 }
 
+// holdConsumeOk keeps a consume-ok back until the end of the batch, or until
+// another reply is sent. RabbitMQ's queues send it, and a channel that has
+// failed by then gets none. Until it is sent nothing is delivered.
+func (c *Conn) holdConsumeOk(k *consumer) {
+	c.sendHeld()
+	c.held = k
+}
+
+func (c *Conn) sendHeld() {
+	if k := c.held; k != nil {
+		c.held = nil
+		c.out.announce(k, amqp.AppendMethod(nil, k.ch.id, &amqp.BasicConsumeOk{ConsumerTag: k.Tag}))
+	}
+}
+
 // send puts one method into the outbox.
 func (c *Conn) send(channel uint16, m amqp.Method) {
+	c.sendHeld()
 	c.out.add(func(b []byte) []byte { return amqp.AppendMethod(b, channel, m) })
 }
 
@@ -395,7 +408,8 @@ func (c *Conn) flush() *broker.Queue {
 		if c.pub == nil || c.pub.Empty() {
 			return nil
 		}
-		return c.pub.Flush(nil)
+		q, _ := c.pub.Flush(nil)
+		return q
 	}
 	b := &confirmBatch{tags: c.confirming}
 	for i := range b.tags {
@@ -404,12 +418,22 @@ func (c *Conn) flush() *broker.Queue {
 		t.ch.confirm.open = false
 	}
 	c.confirming = nil
-	return c.pub.Flush(c.confirmed(b))
+	done := c.confirmed(b)
+	q, logged := c.pub.Flush(done)
+	if !logged {
+		c.settled = append(c.settled, done)
+	}
+	return q
 }
 
 // endBatch ends what one read brought: flush, then let consumers catch up.
 func (c *Conn) endBatch() {
 	q := c.flush()
+	for _, done := range c.settled {
+		done(nil)
+	}
+	c.settled = c.settled[:0]
+	c.sendHeld()
 	if c.published == 0 {
 		return
 	}

@@ -47,6 +47,23 @@ func (o *outbox) run(k *consumer) {
 	o.mu.Lock()
 	if !k.queued {
 		k.queued = true
+		if k.announced {
+			o.runnable = append(o.runnable, k)
+		}
+	}
+	o.mu.Unlock()
+	o.kick()
+}
+
+// announce adds a consumer's consume-ok (none with nowait); only then is it
+// pulled for.
+func (o *outbox) announce(k *consumer, consumeOk []byte) {
+	o.mu.Lock()
+	if !o.closed {
+		o.buf = append(o.buf, consumeOk...)
+	}
+	k.announced = true
+	if k.queued {
 		o.runnable = append(o.runnable, k)
 	}
 	o.mu.Unlock()

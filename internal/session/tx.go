@@ -116,7 +116,9 @@ func (c *Conn) commit(ch *channel) *amqp.Error {
 		}
 	}
 	done := make(chan error, 1)
-	c.pub.Flush(func(err error) { done <- err })
+	if _, logged := c.pub.Flush(func(err error) { done <- err }); !logged {
+		done <- nil
+	}
 	for _, s := range t.settles {
 		c.settles.add(s.outstanding, s.requeue)
 	}
