@@ -171,6 +171,15 @@ func (s *Server) tick(ctx context.Context) {
 
 // ServeAMQP accepts connections from l until the server is closed.
 func (s *Server) ServeAMQP(l net.Listener) error {
+	return s.serve(l, func(nc net.Conn) { session.Serve(&s.config, nc) })
+}
+
+// Go serves one AMQP connection in the background; false: there is no room.
+func (s *Server) Go(nc net.Conn) bool {
+	return s.start(nc, func(nc net.Conn) { session.Serve(&s.config, nc) })
+}
+
+func (s *Server) serve(l net.Listener, f func(net.Conn)) error {
 	if !s.listening(l) {
 		return net.ErrClosed
 	}
@@ -184,7 +193,7 @@ func (s *Server) ServeAMQP(l net.Listener) error {
 			time.Sleep(50 * time.Millisecond) //nolint:forbidigo // out of file descriptors: let some go
 			continue
 		}
-		if !s.Go(nc) {
+		if !s.start(nc, f) {
 			s.opts.Logger.Warn("connection refused: the node's connection limit is reached",
 				slog.Int("max_connections", s.opts.MaxConnections))
 			_ = nc.Close()
@@ -192,8 +201,8 @@ func (s *Server) ServeAMQP(l net.Listener) error {
 	}
 }
 
-// Go serves one connection in the background; false: there is no room.
-func (s *Server) Go(nc net.Conn) bool {
+// start runs f for a connection; false: there is no room.
+func (s *Server) start(nc net.Conn, f func(net.Conn)) bool {
 	if s.seats != nil {
 		select {
 		case s.seats <- struct{}{}:
@@ -204,10 +213,13 @@ func (s *Server) Go(nc net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
+		if s.seats != nil {
+			<-s.seats
+		}
 		return false
 	}
 	s.work.Go(func() {
-		session.Serve(&s.config, nc)
+		f(nc)
 		if s.seats != nil {
 			<-s.seats
 		}
