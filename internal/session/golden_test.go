@@ -1,0 +1,364 @@
+package session_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/warrentest"
+)
+
+// The files in testdata are conversations: lines "C 1: queue.declare Queue=q"
+// are sent, lines "S 1: queue.declare-ok Queue=q" are what must come back, the
+// number being the channel (none: channel 0). Two connections are called C, S
+// and D, T. Content is written as `content "body" DeliveryMode=2`. Lines that
+// begin with # are for the reader. go test -rewrite writes the answers down.
+var rewrite = flag.Bool("rewrite", false, "write the server's answers into the golden files")
+
+const quiet = 150 * time.Millisecond
+
+func TestGolden(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no conversations: %v", err)
+	}
+	for _, path := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := play(t, string(want))
+			if *rewrite {
+				if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+				t.Errorf("conversation differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// play runs a script against a fresh broker and returns it with the answers
+// that came.
+func play(t *testing.T, script string) string {
+	b := warrentest.Start(t)
+	ends := map[byte]*peer{}
+	var out strings.Builder
+	lines := strings.SplitAfter(script, "\n")
+	for i, line := range lines {
+		switch {
+		case strings.HasPrefix(line, "S") || strings.HasPrefix(line, "T"):
+			continue // what comes is written below
+		case strings.HasPrefix(line, "C") || strings.HasPrefix(line, "D"):
+			p := ends[line[0]]
+			if p == nil {
+				p = open(t, b)
+				ends[line[0]] = p
+			}
+			p.send(t, strings.TrimSpace(line))
+		}
+		out.WriteString(line)
+		if next := i + 1; next < len(lines) && isAnswer(lines[next]) || *rewrite {
+			for _, name := range []byte("CD") {
+				if p := ends[name]; p != nil {
+					p.read(t, &out, name+('S'-'C'), expected(lines[i+1:], name+('S'-'C')))
+				}
+			}
+		}
+	}
+	for _, p := range ends {
+		var rest strings.Builder
+		p.read(t, &rest, '?', 1)
+		if !*rewrite && rest.Len() > 0 {
+			t.Errorf("nobody expected: %s", rest.String())
+		}
+	}
+	return out.String()
+}
+
+func isAnswer(line string) bool { return strings.HasPrefix(line, "S") || strings.HasPrefix(line, "T") }
+
+// expected counts the answers of one connection that follow at once.
+func expected(lines []string, name byte) (n int) {
+	for _, l := range lines {
+		if !isAnswer(l) {
+			break
+		}
+		if l[0] == name {
+			n++
+		}
+	}
+	return n
+}
+
+// peer is the client's end of one connection.
+type peer struct {
+	nc net.Conn
+	r  *bufio.Reader
+}
+
+// open connects and goes through the handshake.
+func open(t *testing.T, b *warrentest.Broker) *peer {
+	t.Helper()
+	nc, err := b.Dial("", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = nc.Close() })
+	p := &peer{nc, bufio.NewReader(nc)}
+	hello := []byte("AMQP\x00\x00\x09\x01")
+	caps := amqp.Table{{Key: "capabilities", Value: amqp.Table{{Key: "consumer_cancel_notify", Value: true}}}}
+	for _, m := range []amqp.Method{
+		&amqp.ConnectionStartOk{ClientProperties: caps, Mechanism: "PLAIN", Response: []byte("\x00guest\x00guest"), Locale: "en_US"},
+		&amqp.ConnectionTuneOk{ChannelMax: 2047, FrameMax: 131072},
+		&amqp.ConnectionOpen{VirtualHost: "/"},
+	} {
+		hello = amqp.AppendMethod(hello, 0, m)
+	}
+	if _, err := nc.Write(hello); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []amqp.MethodID{amqp.IDConnectionStart, amqp.IDConnectionTune, amqp.IDConnectionOpenOk} {
+		f, err := p.frame(5 * time.Second)
+		if err != nil || amqp.MethodID(binary.BigEndian.Uint32(f.Payload)) != id {
+			t.Fatalf("handshake: %v, %x", err, f.Payload)
+		}
+	}
+	return p
+}
+
+// frame reads one frame within d.
+func (p *peer) frame(d time.Duration) (amqp.Frame, error) {
+	_ = p.nc.SetReadDeadline(time.Now().Add(d))
+	head, err := p.r.Peek(7)
+	if err != nil {
+		return amqp.Frame{}, err
+	}
+	whole := make([]byte, int(binary.BigEndian.Uint32(head[3:]))+amqp.FrameOverhead)
+	if _, err := io.ReadFull(p.r, whole); err != nil {
+		return amqp.Frame{}, err
+	}
+	f, _, err := amqp.ParseFrame(whole, 1<<20)
+	return f, err
+}
+
+// send sends one line of the script.
+func (p *peer) send(t *testing.T, line string) {
+	t.Helper()
+	channel, words := split(t, line)
+	var b []byte
+	if words[0] == "content" {
+		var props amqp.Properties
+		set(t, &props, words[2:])
+		body, err := strconv.Unquote(words[1])
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		b = amqp.AppendBody(props.AppendHeader(nil, channel, uint64(len(body))), channel, []byte(body), 131072)
+	} else {
+		m := method(t, words[0])
+		set(t, m, words[1:])
+		b = amqp.AppendMethod(nil, channel, m)
+	}
+	if _, err := p.nc.Write(b); err != nil {
+		t.Fatalf("%s: %v", line, err)
+	}
+}
+
+// read writes down n answers or, when rewriting, all that come.
+func (p *peer) read(t *testing.T, out io.Writer, name byte, n int) {
+	t.Helper()
+	for i := 0; i < n || *rewrite; i++ {
+		wait := 5 * time.Second
+		if *rewrite || name == '?' {
+			wait = quiet
+		}
+		f, err := p.frame(wait)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return
+		case err != nil:
+			return
+		}
+		text := p.answer(t, f)
+		channel := ""
+		if f.Channel > 0 {
+			channel = fmt.Sprintf(" %d", f.Channel)
+		}
+		fmt.Fprintf(out, "%c%s: %s\n", name, channel, text)
+	}
+}
+
+// answer describes a method frame, with its content if it has one.
+func (p *peer) answer(t *testing.T, f amqp.Frame) string {
+	t.Helper()
+	m, err := amqp.DecodeMethod(f.Payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := m.ID().String() + describe(m)
+	if !m.ID().HasContent() {
+		return text
+	}
+	hf, err := p.frame(time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := amqp.ParseHeader(hf.Payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var props amqp.Properties
+	if err := props.Decode(h.Flags, h.Properties); err != nil {
+		t.Fatal(err)
+	}
+	props.Flags = 0
+	var body bytes.Buffer
+	for uint64(body.Len()) < h.BodySize {
+		bf, err := p.frame(time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body.Write(bf.Payload)
+	}
+	return fmt.Sprintf("%s | %q%s", text, body.String(), describe(&props))
+}
+
+// describe lists the fields of a struct that are not zero.
+func describe(v any) string {
+	s := reflect.ValueOf(v).Elem()
+	var b strings.Builder
+	for i := range s.NumField() {
+		f := s.Field(i)
+		if f.IsZero() {
+			continue
+		}
+		if f.Kind() == reflect.String {
+			fmt.Fprintf(&b, " %s=%s", s.Type().Field(i).Name, quoteIfNeeded(f.String()))
+		} else {
+			fmt.Fprintf(&b, " %s=%v", s.Type().Field(i).Name, f.Interface())
+		}
+	}
+	return b.String()
+}
+
+func quoteIfNeeded(s string) string {
+	if strings.ContainsAny(s, " \"") {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+// split takes a line apart: "C 1: a b=\"c d\"" is channel 1 and the words.
+func split(t *testing.T, line string) (uint16, []string) {
+	t.Helper()
+	head, rest, ok := strings.Cut(line[1:], ":")
+	if !ok {
+		t.Fatalf("%q has no colon", line)
+	}
+	channel, _ := strconv.ParseUint(strings.TrimSpace(head), 10, 16)
+	var words []string
+	for rest = strings.TrimSpace(rest); rest != ""; rest = strings.TrimSpace(rest) {
+		end, quoted := 0, false
+		for end < len(rest) && (rest[end] != ' ' || quoted) {
+			quoted = quoted != (rest[end] == '"')
+			end++
+		}
+		words = append(words, rest[:end])
+		rest = rest[end:]
+	}
+	return uint16(channel), words
+}
+
+// method makes an empty method from its name.
+func method(t *testing.T, name string) amqp.Method {
+	t.Helper()
+	for id := range amqp.MethodID(90<<16 | 100) {
+		if id.Known() && id.String() == name {
+			m, _ := amqp.DecodeMethod(binary.BigEndian.AppendUint32(nil, uint32(id)))
+			if m == nil { // it has arguments: take the type from a padded one
+				m = padded(id)
+			}
+			if m != nil {
+				return m
+			}
+		}
+	}
+	t.Fatalf("no method %s", name)
+	return nil
+}
+
+// padded decodes a method from zeros, as many as it takes.
+func padded(id amqp.MethodID) amqp.Method {
+	for n := 1; n < 64; n++ {
+		b := append(binary.BigEndian.AppendUint32(nil, uint32(id)), make([]byte, n)...)
+		if m, err := amqp.DecodeMethod(b); err == nil {
+			return m
+		}
+	}
+	return nil
+}
+
+// set fills fields from words Name=value; tables are {key:value,…} with
+// strings and numbers.
+func set(t *testing.T, v any, words []string) {
+	t.Helper()
+	s := reflect.ValueOf(v).Elem()
+	for _, w := range words {
+		name, value, _ := strings.Cut(w, "=")
+		if u, err := strconv.Unquote(value); err == nil {
+			value = u
+		}
+		f := s.FieldByName(name)
+		switch {
+		case !f.IsValid():
+			t.Fatalf("%T has no field %s", v, name)
+		case f.Kind() == reflect.String:
+			f.SetString(value)
+		case f.Kind() == reflect.Bool:
+			f.SetBool(value == "true")
+		case f.CanUint():
+			n, err := strconv.ParseUint(value, 10, 64)
+			if err != nil {
+				t.Fatalf("%s: %v", w, err)
+			}
+			f.SetUint(n)
+		case f.Type() == reflect.TypeFor[amqp.Table]():
+			f.Set(reflect.ValueOf(table(value)))
+		default:
+			t.Fatalf("%s: no way to set a %v", w, f.Type())
+		}
+	}
+}
+
+func table(s string) (list amqp.Table) {
+	for kv := range strings.SplitSeq(strings.Trim(s, "{}"), ",") {
+		k, v, _ := strings.Cut(kv, ":")
+		var val any = v
+		if n, err := strconv.ParseInt(v, 10, 32); err == nil {
+			val = int32(n)
+		}
+		list = append(list, amqp.Field{Key: k, Value: val})
+	}
+	return list
+}
