@@ -1,0 +1,46 @@
+package meta
+
+import (
+	"bytes"
+	"sync"
+)
+
+// Log keeps the records of the definitions, in order. A [Store] calls Replay once, before the first
+// Append, and one Append at a time.
+type Log interface {
+	// Append returns when the record is durable. The record is the caller's again afterwards. After
+	// an error it is not known whether the record is in the log.
+	Append(record []byte) error
+	// Replay calls f with every record in the order of their appends, until f fails, and returns
+	// f's error as it is. A record is valid during the call only.
+	Replay(f func(record []byte) error) error
+}
+
+// MemoryLog is a Log that forgets everything with the process. It serves tests and throw-away
+// brokers; the Log that lies on the node's journal comes with a later change. The zero value is
+// ready for use.
+type MemoryLog struct {
+	mu      sync.Mutex
+	records [][]byte
+}
+
+// Append keeps a copy of record. It never fails.
+func (l *MemoryLog) Append(record []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.records = append(l.records, bytes.Clone(record))
+	return nil
+}
+
+// Replay calls f with every record that was appended before the call.
+func (l *MemoryLog) Replay(f func(record []byte) error) error {
+	l.mu.Lock()
+	records := l.records[:len(l.records):len(l.records)]
+	l.mu.Unlock()
+	for _, record := range records {
+		if err := f(record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
