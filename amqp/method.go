@@ -50,8 +50,6 @@ func SplitMethod(payload []byte) (id MethodID, args []byte, err error) {
 
 // DecodeMethod decodes the payload of a method frame. The error wraps [ErrUnknownMethod] or what
 // [Method] says of Decode.
-//
-//nolint:ireturn // The method decides the type.
 func DecodeMethod(payload []byte) (Method, error) {
 	id, args, err := SplitMethod(payload)
 	if err != nil {

@@ -49,14 +49,14 @@ func WithLog(w io.Writer) Option {
 
 // Start runs a broker until the test ends. It has what a new data directory
 // has: vhost "/" and user guest, password guest.
-func Start(t testing.TB, opts ...Option) *Broker {
-	t.Helper()
-	b := &Broker{t: t, logger: slog.New(slog.DiscardHandler)}
+func Start(tb testing.TB, opts ...Option) *Broker {
+	tb.Helper()
+	b := &Broker{t: tb, logger: slog.New(slog.DiscardHandler)}
 	for _, o := range opts {
 		o(b)
 	}
 	b.start()
-	t.Cleanup(b.Stop)
+	tb.Cleanup(b.Stop)
 	return b
 }
 
@@ -122,7 +122,7 @@ func pair() (a, b net.Conn, err error) {
 	}
 	var ends [2]net.Conn
 	for i, fd := range fds {
-		f := os.NewFile(uintptr(fd), "warrentest") //nolint:gosec // a file descriptor
+		f := os.NewFile(uintptr(fd), "warrentest")
 		ends[i], err = net.FileConn(f)
 		_ = f.Close() // FileConn has a copy
 		if err != nil {

@@ -262,8 +262,7 @@ func describe(v any, ok bool) string {
 
 // asError makes any error one of the protocol.
 func asError(err error) *amqp.Error {
-	var e *amqp.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*amqp.Error](err); ok {
 		return e
 	}
 	return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "%s", err.Error())

@@ -76,9 +76,8 @@ func (b *Broker) Vhosts() []*Vhost {
 	return list
 }
 
-// AddVhost opens a vhost, with the predeclared exchanges and without queues.
-// wire is the name that clients know it by. Adding one that is there returns
-// it.
+// AddVhost opens a vhost, with the predeclared exchanges and without queues;
+// clients know it by the name wire. Adding one that is there returns it.
 func (b *Broker) AddVhost(v meta.Vhost, wire string) *Vhost {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -51,8 +51,8 @@ func (c *Consumer) view() ConsumerView {
 // Queue returns the queue that c consumes from.
 func (c *Consumer) Queue() *Queue { return c.queue }
 
-// Consume attaches a consumer to a queue (basic.consume, §1.8.3.3). ready runs
-// after all checks and before the first message can be delivered.
+// Consume attaches a consumer to a queue (basic.consume, §1.8.3.3). After all
+// checks and before the first message can be delivered, it runs ready.
 func (v *Vhost) Consume(a *Actor, name string, c *Consumer, w Waker, ready func()) *amqp.Error {
 	if err := v.Check(a, auth.Read, KindQueue, cleanName(name)); err != nil {
 		return err
@@ -115,8 +115,8 @@ func (c *Consumer) Take(limit, budget int, dst []queue.Delivery) []queue.Deliver
 	}
 	n := len(dst)
 	dst = q.state.Take(&c.state, limit, budget, dst, &q.fx)
-	q.stats.Delivered += uint64(len(dst) - n)
 	for i := n; i < len(dst); i++ {
+		q.stats.Delivered++
 		if dst[i].Redelivered {
 			q.stats.Redelivered++
 		}

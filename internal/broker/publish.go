@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/pmap"
@@ -42,7 +43,6 @@ type Publisher struct {
 	runs    []run
 	byQueue map[*Queue]int // index into runs, once there are many
 	batch   Batch
-	pairs   []pair
 }
 
 // run is what one flush brings one queue.
@@ -51,8 +51,6 @@ type run struct {
 	messages []queue.Message
 	images   []int // index into batch.Images for each message, -1: not logged
 }
-
-type pair struct{ run, message int }
 
 // manyRuns is from how many queues on a flush finds them by map.
 const manyRuns = 16
@@ -137,10 +135,10 @@ func (p *Publisher) index() {
 	p.byQueue[p.runs[len(p.runs)-1].queue] = len(p.runs) - 1
 }
 
-// Flush enters the batch into its queues and appends it to the log. durable
-// runs when everything in it that must be is on stable storage; when nothing
-// must be, logged is false and durable does not run. longest is the queue with
-// consumers that has the most messages ready, for flow control.
+// Flush enters the batch into its queues and appends it to the log. When
+// everything in it that must be is on stable storage, durable runs; when
+// nothing must be, logged is false and durable does not run. The queue with
+// consumers that has the most messages ready is longest, for flow control.
 func (p *Publisher) Flush(durable func(error)) (longest *Queue, logged bool) {
 	for i := range p.runs {
 		r := &p.runs[i]
@@ -170,7 +168,7 @@ func (p *Publisher) place(r *run, first uint64) {
 	for i, image := range r.images {
 		if image >= 0 {
 			p.batch.Places = append(p.batch.Places, Place{
-				Image: image, Queue: r.queue.UID, Seq: first + uint64(i), //nolint:gosec // an index
+				Image: image, Queue: r.queue.UID, Seq: first + uint64(i),
 				RouteLen: int(r.messages[i].RouteLen),
 			})
 		}
@@ -267,12 +265,7 @@ func (p *Publisher) match(top *topology, x *Exchange, m route.Message) {
 }
 
 func (p *Publisher) seen(exchange string) bool {
-	for _, name := range p.visited {
-		if name == exchange {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(p.visited, exchange)
 }
 
 // dedup leaves each queue once: a message reaches a queue once, however many
@@ -284,7 +277,7 @@ func (p *Publisher) dedup() {
 	if len(p.queues) <= manyRuns {
 		kept := p.queues[:1]
 		for _, q := range p.queues[1:] {
-			if !contains(kept, q) {
+			if !slices.Contains(kept, q) {
 				kept = append(kept, q)
 			}
 		}
@@ -300,13 +293,4 @@ func (p *Publisher) dedup() {
 		}
 	}
 	p.queues = kept
-}
-
-func contains(list []*Queue, q *Queue) bool {
-	for _, x := range list {
-		if x == q {
-			return true
-		}
-	}
-	return false
 }

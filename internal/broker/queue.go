@@ -308,8 +308,8 @@ func (q *Queue) unlock() {
 	}
 }
 
-// publish takes messages in; ok is false when the queue was deleted, whose
-// messages go with it. first is the sequence number of the first message.
+// publish takes messages in and returns the sequence number of the first; ok
+// is false when the queue was deleted, whose messages go with it.
 func (q *Queue) publish(batch []queue.Message) (first uint64, ok bool) {
 	q.mu.Lock()
 	if q.closed {

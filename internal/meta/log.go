@@ -2,6 +2,7 @@ package meta
 
 import (
 	"bytes"
+	"slices"
 	"sync"
 )
 
@@ -35,7 +36,7 @@ func (l *MemoryLog) Append(record []byte) error {
 // Replay calls f with every record that was appended before the call.
 func (l *MemoryLog) Replay(f func(record []byte) error) error {
 	l.mu.Lock()
-	records := l.records[:len(l.records):len(l.records)]
+	records := slices.Clip(l.records)
 	l.mu.Unlock()
 	for _, record := range records {
 		if err := f(record); err != nil {

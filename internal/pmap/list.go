@@ -30,7 +30,7 @@ type block[T any] struct {
 func (l List[T]) Len() int { return l.len }
 
 // At returns item i.
-func (l List[T]) At(i int) T { return l.Run(i)[0] } //nolint:ireturn // the type parameter is the caller's
+func (l List[T]) At(i int) T { return l.Run(i)[0] }
 
 // Run returns item i and some of those that follow it, to walk a list by runs instead of by
 // items. The caller must not change them.

@@ -27,7 +27,7 @@ func New[K comparable, V any](seed maphash.Seed) Map[K, V] {
 func (m Map[K, V]) Len() int { return m.len }
 
 // Get returns the value of key and whether there is one.
-func (m Map[K, V]) Get(key K) (V, bool) { //nolint:ireturn // the type parameter is the caller's
+func (m Map[K, V]) Get(key K) (V, bool) {
 	if m.root != nil {
 		hash := m.hash(key)
 		for i, c := 0, m.root.candidates(hash); i < len(c); i++ {
@@ -62,7 +62,7 @@ func (m Map[K, V]) All() iter.Seq2[K, V] {
 }
 
 // GetBytes is m.Get(string(key)) without making the string.
-func GetBytes[V any](m Map[string, V], key []byte) (V, bool) { //nolint:ireturn // the type parameter is the caller's
+func GetBytes[V any](m Map[string, V], key []byte) (V, bool) {
 	if m.root == nil {
 		var none V
 		return none, false
@@ -72,7 +72,7 @@ func GetBytes[V any](m Map[string, V], key []byte) (V, bool) { //nolint:ireturn 
 
 // GetHashed is [GetBytes] for a caller that has the key's hash: maphash.Bytes of it with the seed
 // that m was given in [New]. With another hash nothing is found.
-func GetHashed[V any](m Map[string, V], hash uint64, key []byte) (V, bool) { //nolint:ireturn // the type parameter is the caller's
+func GetHashed[V any](m Map[string, V], hash uint64, key []byte) (V, bool) {
 	for i, c := 0, m.root.candidates(hash); i < len(c); i++ {
 		if c[i].hash == hash && c[i].key == string(key) {
 			return c[i].val, true

@@ -35,7 +35,7 @@ func (o Ordered[K, V]) Len() int {
 }
 
 // Get returns the value of key and whether there is one.
-func (o Ordered[K, V]) Get(key K) (V, bool) { //nolint:ireturn // the type parameter is the caller's
+func (o Ordered[K, V]) Get(key K) (V, bool) {
 	i, ok := o.find(key)
 	if !ok {
 		var none V

@@ -240,7 +240,7 @@ func (x *machine) consumer(i int) *Consumer {
 
 // drain lets every woken consumer come until nothing more happens.
 func (x *machine) drain() {
-	for round := 0; round < 3; round++ {
+	for range 3 {
 		for busy := true; busy; {
 			busy = false
 			for i, c := range x.consumers {

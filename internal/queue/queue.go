@@ -217,8 +217,8 @@ func (s *State) forget(seq uint64, sl *slot, fx *Effects) {
 }
 
 // Settle removes messages that c acknowledged (or rejected without requeue).
-// Numbers that are not unacknowledged are passed over. c is nil for messages
-// taken by Get.
+// Numbers that are not unacknowledged are passed over. For messages taken by
+// Get, c is nil.
 func (s *State) Settle(c *Consumer, seqs []uint64, fx *Effects) {
 	n := 0
 	for _, seq := range seqs {
@@ -234,7 +234,7 @@ func (s *State) Settle(c *Consumer, seqs []uint64, fx *Effects) {
 }
 
 // Return puts unacknowledged messages back to their old places, marked as
-// redelivered. c is nil for messages taken by Get.
+// redelivered. For messages taken by Get, c is nil.
 func (s *State) Return(c *Consumer, seqs []uint64, fx *Effects) {
 	n := 0
 	for _, seq := range seqs {

@@ -40,8 +40,8 @@ func (s *slot) routeLen() int      { return int(s.meta >> metaRouteShift) }
 const (
 	minChunk = 8
 	maxChunk = 1024
-	// sparse is the share of a chunk (1/sparse) below which its last
-	// messages move to the strays and the chunk is freed.
+	// A chunk that has been read and has less than 1/sparse of its messages
+	// left moves them to the strays and is freed.
 	sparse = 8
 )
 
@@ -154,8 +154,8 @@ func (q *slots) set(seq uint64, s slot) {
 	q.strays[seq] = s
 }
 
-// remove forgets a live message. head is the queue's read position: chunks
-// before it that have emptied are freed, thinned ones give up their rest.
+// remove forgets a live message. Chunks before the read position head that
+// have emptied are freed, thinned ones give up their rest.
 func (q *slots) remove(seq, head uint64) {
 	c := q.chunkOf(seq)
 	if c == nil {
@@ -187,7 +187,7 @@ func (q *slots) free(c *chunk) {
 		}
 		for i, s := range c.slots {
 			if s.state() != stateGone {
-				q.strays[c.first+uint64(i)] = s //nolint:gosec // an index is not negative
+				q.strays[c.first+uint64(i)] = s
 			}
 		}
 	}

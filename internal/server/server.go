@@ -42,10 +42,10 @@ type Server struct {
 	registry *session.Registry
 	config   session.Config
 
-	work    sync.WaitGroup // everything that Close waits for
-	stop    context.CancelFunc
-	later    *later
-	seats   chan struct{} // one for each connection, nil: no limit
+	work  sync.WaitGroup // everything that Close waits for
+	stop  context.CancelFunc
+	later *later
+	seats chan struct{} // one for each connection, nil: no limit
 
 	mu        sync.Mutex // guards what follows
 	listeners []net.Listener
@@ -61,7 +61,7 @@ func Open(o Options) (*Server, error) {
 		o.Log = broker.MemoryLog{}
 	}
 	if o.Now == nil {
-		o.Now = time.Now
+		o.Now = time.Now //nolint:forbidigo // this is where the clock comes from
 	}
 	store, err := meta.Open(meta.Options{Log: o.Definitions, Now: o.Now, Rand: rand.Reader, Logger: o.Logger})
 	if err != nil {

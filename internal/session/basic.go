@@ -91,9 +91,10 @@ func (c *Conn) consume(ch *channel, m *amqp.BasicConsume) *amqp.Error {
 // deliverPrefix encodes the part of basic.deliver that all of a consumer's
 // deliveries share (§1.8.3.9).
 func deliverPrefix(ch uint16, tag string) []byte {
-	b := []byte{amqp.FrameMethod, byte(ch >> 8), byte(ch), 0, 0, 0, 0}
+	b := binary.BigEndian.AppendUint16([]byte{amqp.FrameMethod}, ch)
+	b = append(b, 0, 0, 0, 0) // size, patched for each delivery
 	b = binary.BigEndian.AppendUint32(b, uint32(amqp.IDBasicDeliver))
-	return append(append(b, byte(len(tag))), tag...)
+	return append(append(b, byte(len(tag)&0xff)), tag...)
 }
 
 func (c *Conn) cancel(ch *channel, m *amqp.BasicCancel) *amqp.Error {
@@ -142,7 +143,8 @@ func (c *Conn) get(ch *channel, m *amqp.BasicGet) *amqp.Error {
 	c.sendHeld()
 	c.out.add(func(b []byte) []byte {
 		start := len(b)
-		b = append(b, amqp.FrameMethod, byte(ch.id>>8), byte(ch.id), 0, 0, 0, 0)
+		b = binary.BigEndian.AppendUint16(append(b, amqp.FrameMethod), ch.id)
+		b = append(b, 0, 0, 0, 0)
 		b = binary.BigEndian.AppendUint32(b, uint32(amqp.IDBasicGetOk))
 		b = binary.BigEndian.AppendUint64(b, tag)
 		b = append(b, bit(d.Redelivered))

@@ -55,7 +55,7 @@ func (c *Conn) confirmed(b *confirmBatch) func(error) {
 }
 
 // sendConfirms acknowledges a batch: one method a channel. A channel that has
-// been closed gets none. confirms.mu is held.
+// been closed gets none. Confirms.mu is held.
 func (c *Conn) sendConfirms(b *confirmBatch) {
 	c.out.add(func(buf []byte) []byte {
 		for _, t := range b.tags {

@@ -204,7 +204,8 @@ func (c *Conn) frame(f amqp.Frame, rest []byte) (used int, err error) {
 	}
 	ch := c.channel(f.Channel)
 	if ch != nil && ch.closing {
-		return 0, c.whileChannelCloses(ch, f)
+		c.whileChannelCloses(ch, f)
+		return 0, nil
 	}
 	var e *amqp.Error
 	if f.Type == amqp.FrameMethod {
@@ -244,9 +245,9 @@ func unexpectedFrame(f amqp.Frame) *amqp.Error {
 
 // whileChannelCloses ignores everything on a channel that the server has
 // closed until the client agrees.
-func (c *Conn) whileChannelCloses(ch *channel, f amqp.Frame) error {
+func (c *Conn) whileChannelCloses(ch *channel, f amqp.Frame) {
 	if f.Type != amqp.FrameMethod {
-		return nil
+		return
 	}
 	switch id, _, _ := amqp.SplitMethod(f.Payload); id {
 	case amqp.IDChannelCloseOk:
@@ -254,7 +255,6 @@ func (c *Conn) whileChannelCloses(ch *channel, f amqp.Frame) error {
 	case amqp.IDChannelClose: // both sides closed at once
 		c.send(ch.id, &amqp.ChannelCloseOk{})
 	}
-	return nil
 }
 
 // method handles a method frame on a channel.
@@ -478,8 +478,7 @@ func (c *Conn) waitForMemory() {
 }
 
 func asError(err error) *amqp.Error {
-	var e *amqp.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*amqp.Error](err); ok {
 		return e
 	}
 	return amqp.ConnectionErrorf(amqp.CodeInternalError, "")

@@ -27,12 +27,13 @@ import (
 // are sent, lines "S 1: queue.declare-ok Queue=q" are what must come back, the
 // number being the channel (none: channel 0). Two connections are called C, S
 // and D, T. Content is written as `content "body" DeliveryMode=2`. Lines that
-// begin with # are for the reader. go test -rewrite writes the answers down.
+// begin with # are for the reader. Go test -rewrite writes the answers down.
 var rewrite = flag.Bool("rewrite", false, "write the server's answers into the golden files")
 
 const quiet = 150 * time.Millisecond
 
 func TestGolden(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no conversations: %v", err)
@@ -61,6 +62,7 @@ func TestGolden(t *testing.T) {
 // play runs a script against a fresh broker and returns it with the answers
 // that came.
 func play(t *testing.T, script string) string {
+	t.Helper()
 	b := warrentest.Start(t)
 	ends := map[byte]*peer{}
 	var out strings.Builder
@@ -205,7 +207,7 @@ func (p *peer) read(t *testing.T, out io.Writer, name byte, n int) {
 		if f.Channel > 0 {
 			channel = fmt.Sprintf(" %d", f.Channel)
 		}
-		fmt.Fprintf(out, "%c%s: %s\n", name, channel, text)
+		_, _ = fmt.Fprintf(out, "%c%s: %s\n", name, channel, text)
 	}
 }
 

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 	"log/slog"
@@ -69,7 +70,7 @@ func (c *Conn) header() error {
 }
 
 // expect reads the next method, which must be id on channel 0.
-func (c *Conn) expect(id amqp.MethodID) (amqp.Method, error) { //nolint:ireturn // the method decides the type
+func (c *Conn) expect(id amqp.MethodID) (amqp.Method, error) {
 	f, err := c.nextFrame()
 	if err != nil {
 		return nil, err
@@ -280,8 +281,7 @@ func (c *Conn) enter(wire string) bool {
 }
 
 // decodeMethod decodes the arguments of a method.
-func decodeMethod(id amqp.MethodID, args []byte) (amqp.Method, error) { //nolint:ireturn // the method decides the type
-	payload := make([]byte, 0, 4+len(args))
-	payload = append(payload, byte(id>>24), byte(id>>16), byte(id>>8), byte(id))
+func decodeMethod(id amqp.MethodID, args []byte) (amqp.Method, error) {
+	payload := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(args)), uint32(id))
 	return amqp.DecodeMethod(append(payload, args...))
 }

@@ -45,34 +45,57 @@ const (
 )
 
 // publishInPlace handles a basic.publish whose header and body frames follow
-// it in the window, without copying them first. n is what it consumed: 0 when
+// it in the window, without copying them first. N is what it consumed: 0 when
 // the frames have to be taken one by one.
 func (c *Conn) publishInPlace(ch *channel, p *amqp.Publish, rest []byte) (n int, err *amqp.Error) {
-	f, hn, perr := amqp.ParseFrame(rest, c.frameMax)
-	if perr != nil || hn == 0 || f.Type != amqp.FrameHeader || f.Channel != ch.id {
+	f, hn := c.frameOf(ch, amqp.FrameHeader, rest)
+	if hn == 0 {
 		return 0, nil
 	}
-	h, perr := amqp.ParseHeader(f.Payload)
-	if perr != nil || c.checkHeader(&h) != nil || h.BodySize > c.cfg.maxMessage() {
+	h, ok := c.plainHeader(f.Payload)
+	if !ok {
 		return 0, nil
 	}
-	end := hn
-	for left := h.BodySize; left > 0; {
-		b, bn, perr := amqp.ParseFrame(rest[end:], c.frameMax)
-		if perr != nil || bn == 0 || b.Type != amqp.FrameBody || b.Channel != ch.id {
-			return 0, nil
-		}
-		size := uint64(len(b.Payload))
-		if size > left || size < left && size < tinyBody {
-			return 0, nil
-		}
-		left -= size
-		end += bn
+	end := hn + c.bodyLen(ch, h.BodySize, rest[hn:])
+	if end == hn && h.BodySize > 0 {
+		return 0, nil
 	}
 	return end, c.publish(ch, &message{
 		route: p.Route, exchange: p.Exchange, key: p.RoutingKey, mandatory: p.Mandatory,
 		header: &h, content: rest[:end], headerLen: hn,
 	})
+}
+
+// frameOf reads the next frame if it is whole, of the given type and of
+// channel ch; else n is 0.
+func (c *Conn) frameOf(ch *channel, typ byte, b []byte) (f amqp.Frame, n int) {
+	f, n, err := amqp.ParseFrame(b, c.frameMax)
+	if err != nil || f.Type != typ || f.Channel != ch.id {
+		return f, 0
+	}
+	return f, n
+}
+
+// plainHeader reads a content header that nothing is wrong with.
+func (c *Conn) plainHeader(payload []byte) (amqp.Header, bool) {
+	h, err := amqp.ParseHeader(payload)
+	return h, err == nil && c.checkHeader(&h) == nil && h.BodySize <= c.cfg.maxMessage()
+}
+
+// bodyLen returns how many bytes the body frames of a content take that is
+// size bytes long; 0 when they are not all there or are cut too small to be
+// kept as they are.
+func (c *Conn) bodyLen(ch *channel, size uint64, b []byte) (n int) {
+	for size > 0 {
+		f, k := c.frameOf(ch, amqp.FrameBody, b[n:])
+		got := uint64(len(f.Payload))
+		if k == 0 || got > size || got < size && got < tinyBody {
+			return 0
+		}
+		size -= got
+		n += k
+	}
+	return n
 }
 
 // beginContent remembers a publish whose content follows frame by frame.
@@ -173,8 +196,8 @@ func (t *content) append(ch uint16, body []byte) {
 }
 
 func appendFrame(dst []byte, typ byte, ch uint16, payload []byte) []byte {
-	n := len(payload)
-	dst = append(dst, typ, byte(ch>>8), byte(ch), byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+	dst = binary.BigEndian.AppendUint16(append(dst, typ), ch)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(payload))) //nolint:gosec // came in a frame
 	return append(append(dst, payload...), amqp.FrameEnd)
 }
 

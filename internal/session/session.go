@@ -9,7 +9,7 @@
 // once. A consumer whose socket is full simply does not pull.
 //
 // Owners. Conn and channel fields belong to the reader unless their comment
-// names a lock. channel.mu guards what reader and writer share of a channel;
+// names a lock. Channel.mu guards what reader and writer share of a channel;
 // outbox.mu what anybody may send. Lock order: channel.mu, broker locks,
 // outbox.mu.
 package session

@@ -60,23 +60,21 @@ func (c *Conn) settle(ch *channel, tag uint64, multiple, requeue bool) *amqp.Err
 		return c.settleLater(ch, tag, multiple, requeue)
 	}
 	ch.mu.Lock()
-	ok := true
 	c.taken = c.taken[:0]
-	if multiple {
-		if ok = tag == 0 || ch.unacked.has(tag); ok {
-			c.taken = ch.unacked.takeUpTo(tag, c.taken)
-		}
+	known := true
+	if !multiple {
+		d, ok := ch.unacked.take(tag)
+		c.taken, known = append(c.taken, d), ok
+	} else if tag == 0 || ch.unacked.has(tag) {
+		c.taken = ch.unacked.takeUpTo(tag, c.taken)
 	} else {
-		var d outstanding
-		if d, ok = ch.unacked.take(tag); ok {
-			c.taken = append(c.taken, d)
-		}
+		known = false
 	}
 	if ch.starved != nil {
 		c.feed(ch)
 	}
 	ch.mu.Unlock()
-	if !ok {
+	if !known {
 		return unknownTag(tag)
 	}
 	for _, d := range c.taken {

@@ -59,7 +59,7 @@ func (u *unacked) add(tag uint64, d outstanding) {
 func (u *unacked) push(d outstanding) {
 	if u.span == len(u.ring) {
 		if u.span >= 1024 && u.live-u.oldLive < u.span/4 {
-			next := u.base + uint64(u.span) //nolint:gosec // a length
+			next := u.base + uint64(u.span)
 			u.retire()
 			u.base = next
 		} else {
@@ -104,7 +104,7 @@ func (u *unacked) trim() {
 
 // take removes one delivery; ok is false when the tag is not outstanding.
 func (u *unacked) take(tag uint64) (d outstanding, ok bool) {
-	if off := tag - u.base; u.span > 0 && off < uint64(u.span) { //nolint:gosec // a length
+	if off := tag - u.base; u.span > 0 && off < uint64(u.span) {
 		p := &u.ring[(u.head+int(off))&(len(u.ring)-1)] //nolint:gosec // less than span
 		d, *p = *p, outstanding{}
 		u.trim()
@@ -146,7 +146,7 @@ func (u *unacked) takeUpTo(tag uint64, dst []outstanding) []outstanding {
 
 // has reports whether tag is outstanding.
 func (u *unacked) has(tag uint64) bool {
-	if off := tag - u.base; u.span > 0 && off < uint64(u.span) { //nolint:gosec // a length
+	if off := tag - u.base; u.span > 0 && off < uint64(u.span) {
 		return u.ring[(u.head+int(off))&(len(u.ring)-1)].src != nil //nolint:gosec // less than span
 	}
 	i, found := u.findOld(tag)
@@ -192,7 +192,7 @@ func (u *unacked) tags(tag uint64) (list []uint64) {
 		}
 	}
 	for i := range u.span {
-		t := u.base + uint64(i) //nolint:gosec // an index
+		t := u.base + uint64(i)
 		if u.ring[(u.head+i)&(len(u.ring)-1)].src != nil && (tag == 0 || t <= tag) {
 			list = append(list, t)
 		}
