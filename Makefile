@@ -27,7 +27,8 @@ lint: ## golangci-lint with .golangci.yml
 generate: ## generated code is up to date
 	$(GO) generate ./... && git diff --exit-code -- amqp
 
-test: deps build race ## what the tests need, then every test
+test: deps build ## what the tests need, then every test
+	WARREN_TEST_DEPS=1 $(GO) test -race -tags invariants ./...
 
 deps: ## Debian packages that the tests drive the broker with
 	test/deps.sh

@@ -155,14 +155,17 @@ func (u *unacked) has(tag uint64) bool {
 
 // restore enters a delivery again that take or takeUpTo removed.
 func (u *unacked) restore(tag uint64, d outstanding) {
-	i, found := u.findOld(tag)
-	if !found {
-		u.old = slices.Insert(u.old, i, oldDelivery{tag, d})
-	} else {
-		u.old[i].outstanding = d
+	u.live++
+	if off := tag - u.base; u.span > 0 && off < uint64(u.span) {
+		u.ring[(u.head+int(off))&(len(u.ring)-1)] = d //nolint:gosec // less than span
+		return
 	}
 	u.oldLive++
-	u.live++
+	if i, found := u.findOld(tag); found {
+		u.old[i].outstanding = d
+	} else {
+		u.old = slices.Insert(u.old, i, oldDelivery{tag, d})
+	}
 }
 
 func (u *unacked) findOld(tag uint64) (int, bool) {

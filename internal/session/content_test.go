@@ -1,0 +1,109 @@
+package session_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/warrentest"
+)
+
+// TestContentInPieces: however a client cuts its frames and its writes, the
+// message arrives whole.
+func TestContentInPieces(t *testing.T) {
+	t.Parallel()
+	body := bytes.Repeat([]byte("0123456789abcdef"), 20_000) // 320,000 bytes
+	for name, c := range map[string]struct{ size, frame, write int }{
+		"one byte a write":        {50, 4096, 1},
+		"tiny body frames":        {3_000, 1, 1 << 20},
+		"uneven body frames":      {50_000, 777, 1000},
+		"larger than the window":  {320_000, 131064, 100_000},
+		"several windows, uneven": {320_000, 5000, 33_333},
+		"empty body":              {0, 4096, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := warrentest.Start(t)
+			p := open(t, b)
+			p.send(t, "C 1: channel.open")
+			p.send(t, "C 1: queue.declare Queue=q")
+			p.send(t, "C 1: basic.consume Queue=q NoAck=true")
+			for range 3 {
+				if _, err := p.frame(time.Second); err != nil {
+					t.Fatal(err)
+				}
+			}
+			out := amqp.AppendMethod(nil, 1, &amqp.BasicPublish{RoutingKey: "q"})
+			props := amqp.Properties{ContentType: "text/plain", Headers: amqp.Table{{Key: "k", Value: int64(7)}}}
+			out = props.AppendHeader(out, 1, uint64(c.size))
+			for rest := body[:c.size]; len(rest) > 0; rest = rest[min(c.frame, len(rest)):] {
+				piece := rest[:min(c.frame, len(rest))]
+				out = append(out, amqp.FrameBody, 0, 1)
+				out = append(binary.BigEndian.AppendUint32(out, uint32(len(piece))), piece...)
+				out = append(out, amqp.FrameEnd)
+			}
+			for rest := out; len(rest) > 0; rest = rest[min(c.write, len(rest)):] {
+				if _, err := p.nc.Write(rest[:min(c.write, len(rest))]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want := "basic.deliver"
+			f, err := p.frame(5 * time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if id := amqp.MethodID(binary.BigEndian.Uint32(f.Payload)); id.String() != want {
+				t.Fatalf("got %v", id)
+			}
+			h, err := p.frame(time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			head, err := amqp.ParseHeader(h.Payload)
+			if err != nil || head.BodySize != uint64(c.size) {
+				t.Fatalf("header says %d bytes, %v", head.BodySize, err)
+			}
+			var got []byte
+			frames := 0
+			for len(got) < c.size {
+				f, err := p.frame(time.Second)
+				if err != nil || f.Type != amqp.FrameBody || f.Channel != 1 {
+					t.Fatalf("body frame: %v, type %d, channel %d", err, f.Type, f.Channel)
+				}
+				got = append(got, f.Payload...)
+				frames++
+			}
+			if !bytes.Equal(got, body[:c.size]) {
+				t.Error("the body differs")
+			}
+			if most := 2 + c.size/1024; frames > most {
+				t.Errorf("%d body frames for %d bytes: a client's tiny frames are passed on", frames, c.size)
+			}
+		})
+	}
+}
+
+// TestMessageSizeLimit: a body over the limit is refused by its channel, and
+// its bytes are not kept.
+func TestMessageSizeLimit(t *testing.T) {
+	t.Parallel()
+	b := warrentest.Start(t)
+	p := open(t, b)
+	p.send(t, "C 1: channel.open")
+	out := amqp.AppendMethod(nil, 1, &amqp.BasicPublish{RoutingKey: "q"})
+	const size = 17 << 20
+	out = (&amqp.Properties{}).AppendHeader(out, 1, size)
+	out = amqp.AppendBody(out, 1, make([]byte, size), 131072)
+	if _, err := p.nc.Write(out); err != nil {
+		t.Fatal(err)
+	}
+	var got bytes.Buffer
+	p.read(t, &got, 'S', 2)
+	want := "S 1: channel.open-ok\nS 1: channel.close ReplyCode=406 ReplyText=\"PRECONDITION_FAILED - message size 17825792 " +
+		"is larger than configured max size 16777216\" ClassID=60 MethodID=40\n"
+	if got.String() != want {
+		t.Errorf("got %s", got.String())
+	}
+}

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Installs what the tests drive the broker with: Debian's pika and librabbitmq tools.
+set -euo pipefail
+want=(python3-pika amqp-tools)
+missing=()
+for p in "${want[@]}"; do dpkg -s "$p" >/dev/null 2>&1 || missing+=("$p"); done
+[ ${#missing[@]} -eq 0 ] && exit 0
+sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
+$sudo apt-get update -qq
+DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+echo "installed: ${missing[*]}"
