@@ -22,6 +22,7 @@ const drainTimeout = 5 * time.Second
 
 func serveCommand(env *Env) *cobra.Command {
 	var file string
+	var demo bool
 	flags := config.Default()
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Run a node",
@@ -36,7 +37,7 @@ func serveCommand(env *Env) *cobra.Command {
 			if err := c.Validate(); err != nil {
 				return err
 			}
-			return serve(cmd.Context(), env, &c)
+			return serve(cmd.Context(), env, &c, demo)
 		},
 	}
 	f := cmd.Flags()
@@ -45,6 +46,7 @@ func serveCommand(env *Env) *cobra.Command {
 	f.StringVar(&flags.AMQP, "amqp", flags.AMQP, "address of the AMQP listener")
 	f.StringVar(&flags.HTTP, "http", flags.HTTP, "address of the HTTP API, empty for none")
 	f.StringVar(&flags.Advertise, "advertise", flags.Advertise, "address that clients are told, if not that of --amqp")
+	f.BoolVar(&demo, "demo", false, "make a demo tenant and print programs that use it")
 	f.StringVar(&flags.LogLevel, "log-level", flags.LogLevel, "debug, info, warn or error")
 	f.StringVar(&flags.LogFormat, "log-format", flags.LogFormat, "text or json")
 	return cmd
@@ -64,7 +66,7 @@ func overlay(cmd *cobra.Command, c, flags *config.Config) {
 }
 
 // serve runs a node until it is interrupted.
-func serve(ctx context.Context, env *Env, c *config.Config) error {
+func serve(ctx context.Context, env *Env, c *config.Config, demo bool) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	lock, err := server.LockDir(c.Data)
@@ -72,32 +74,79 @@ func serve(ctx context.Context, env *Env, c *config.Config) error {
 		return err
 	}
 	defer func() { _ = lock.Unlock() }()
-	l, err := listen(ctx, c.AMQP, "--amqp")
+	ls, err := listenAll(ctx, c)
 	if err != nil {
 		return err
 	}
 	if c.Advertise == "" {
-		c.Advertise = l.Addr().String()
+		c.Advertise = ls.amqp.Addr().String()
 	}
 	s, err := server.Open(server.Options{
 		Logger: logger(env.Stderr, c), Version: env.Version, ClusterName: "warren", Heartbeat: c.Heartbeat,
 		MaxMessageSize: c.MaxMessageSize, MemoryLimit: c.MemoryLimit, MaxConnections: c.MaxConnections, Address: c.Advertise,
 	})
 	if err != nil {
-		_ = l.Close()
+		ls.close()
 		return err
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- s.ServeAMQP(l) }()
-	fmt.Fprintf(env.Stdout, "AMQP on %s\n", l.Addr())
-	select {
-	case <-ctx.Done():
-		err = nil
-	case err = <-failed:
+	failed := ls.serve(s)
+	if err = greet(env.Stdout, s, c, ls, demo); err == nil {
+		select {
+		case <-ctx.Done():
+		case err = <-failed:
+		}
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
 	return errors.Join(err, s.Close(end))
+}
+
+// listeners are what a node listens on.
+type listeners struct {
+	amqp, http, owner, ownerAMQP net.Listener // http may be nil
+}
+
+// listenAll opens all listeners or none.
+func listenAll(ctx context.Context, c *config.Config) (ls *listeners, err error) {
+	ls = &listeners{}
+	defer func() {
+		if err != nil {
+			ls.close()
+		}
+	}()
+	if ls.amqp, err = listen(ctx, c.AMQP, "--amqp"); err != nil {
+		return ls, err
+	}
+	if c.HTTP != "" {
+		if ls.http, err = listen(ctx, c.HTTP, "--http"); err != nil {
+			return ls, err
+		}
+	}
+	if ls.owner, err = server.ListenSocket(ctx, c.Data, server.SocketName); err != nil {
+		return ls, err
+	}
+	ls.ownerAMQP, err = server.ListenSocket(ctx, c.Data, server.AMQPSocketName)
+	return ls, err
+}
+
+func (ls *listeners) close() {
+	for _, l := range []net.Listener{ls.amqp, ls.http, ls.owner, ls.ownerAMQP} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+}
+
+// serve starts to serve on all of them; what ends one ends the node.
+func (ls *listeners) serve(s *server.Server) <-chan error {
+	failed := make(chan error, 4)
+	go func() { failed <- s.ServeAMQP(ls.amqp) }()
+	go func() { failed <- s.ServeOwner(ls.owner) }()
+	go func() { failed <- s.ServeOwnerAMQP(ls.ownerAMQP) }()
+	if ls.http != nil {
+		go func() { failed <- s.ServeHTTP(ls.http) }()
+	}
+	return failed
 }
 
 // listen opens a listener; flag names the way to choose another address.

@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync"
 	"time"
 
 	"github.com/warrenmq/warren/internal/broker"
 	"github.com/warrenmq/warren/internal/meta"
+	"github.com/warrenmq/warren/internal/mgmt"
 	"github.com/warrenmq/warren/internal/session"
 )
 
@@ -45,10 +47,12 @@ type Server struct {
 	work  sync.WaitGroup // everything that Close waits for
 	stop  context.CancelFunc
 	later *later
+	api   *mgmt.API
 	seats chan struct{} // one for each connection, nil: no limit
 
 	mu        sync.Mutex // guards what follows
 	listeners []net.Listener
+	web       []*http.Server
 	closed    bool
 }
 
@@ -74,6 +78,9 @@ func Open(o Options) (*Server, error) {
 	s.broker = broker.New(broker.Options{
 		Definitions: store, Log: o.Log, NextUID: store.NextUID, MemoryLimit: o.MemoryLimit, Logger: o.Logger,
 	})
+	if s.api, err = s.newAPI("localhost"); err != nil {
+		return nil, err
+	}
 	if err := s.restore(); err != nil {
 		return nil, err
 	}
@@ -251,6 +258,7 @@ func (s *Server) Close(ctx context.Context) error {
 		_ = l.Close()
 	}
 	s.mu.Unlock()
+	s.closeHTTP(ctx)
 	s.registry.Shutdown(ctx, "broker forced connection closure with reason 'shutdown'")
 	s.stop()
 	s.work.Wait()

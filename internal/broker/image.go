@@ -1,0 +1,64 @@
+package broker
+
+import (
+	"fmt"
+
+	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/queue"
+)
+
+// Content is a message taken apart, for those who show it.
+type Content struct {
+	Exchange, Key string
+	Properties    amqp.Properties
+	Body          []byte
+}
+
+// Open takes a delivered message's wire image apart.
+func Open(d *queue.Delivery) (Content, error) {
+	route := d.Image[:d.RouteLen]
+	n := int(route[0])
+	c := Content{Exchange: string(route[1 : 1+n]), Key: string(route[2+n:])}
+	rest := d.Image[d.RouteLen+1:]
+	for len(rest) > 0 {
+		f, used, err := amqp.ParseFrame(rest, 1<<31)
+		if err != nil || used == 0 {
+			return c, fmt.Errorf("message image: frame of %d bytes: %w", len(rest), amqp.ErrTruncated)
+		}
+		rest = rest[used:]
+		if f.Type == amqp.FrameBody {
+			c.Body = append(c.Body, f.Payload...)
+			continue
+		}
+		h, err := amqp.ParseHeader(f.Payload)
+		if err != nil {
+			return c, fmt.Errorf("message image: %w", err)
+		}
+		if err := c.Properties.Decode(h.Flags, h.Properties); err != nil {
+			return c, fmt.Errorf("message image: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// Compose encodes a message for Publisher.Publish, as if it had come over the
+// wire in frames of at most frameMax bytes. Exchange and key must be short
+// strings.
+func Compose(c *Content, frameMax uint32) (Message, error) {
+	for _, s := range []string{c.Exchange, c.Key} {
+		if _, err := amqp.ShortString(s); err != nil {
+			return Message{}, fmt.Errorf("%.32q: %w", s, err)
+		}
+	}
+	route := append([]byte{byte(len(c.Exchange) & 0xff)}, c.Exchange...)
+	route = append(append(route, byte(len(c.Key)&0xff)), c.Key...)
+	frames := c.Properties.AppendHeader(nil, 0, uint64(len(c.Body)))
+	m := Message{
+		Route: route, Exchange: route[1 : 1+len(c.Exchange)], Key: route[2+len(c.Exchange):],
+		Content: amqp.AppendBody(frames, 0, c.Body, frameMax), Persistent: c.Properties.DeliveryMode == 2,
+	}
+	if len(c.Properties.Headers) > 0 {
+		m.Headers = amqp.RawTable(amqp.AppendTable(nil, c.Properties.Headers)[4:])
+	}
+	return m, nil
+}

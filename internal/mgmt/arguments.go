@@ -1,0 +1,116 @@
+package mgmt
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/warrenmq/warren/amqp"
+)
+
+// arguments are an AMQP table as JSON. What comes in gets the types that
+// RabbitMQ gives it: numbers are longs or doubles, texts long strings.
+type arguments amqp.Table
+
+// MarshalJSON writes an object; of duplicate keys the first wins.
+func (t arguments) MarshalJSON() ([]byte, error) { return json.Marshal(object(amqp.Table(t))) }
+
+func object(t amqp.Table) map[string]any {
+	m := make(map[string]any, len(t))
+	for _, f := range t {
+		if _, ok := m[f.Key]; !ok {
+			m[f.Key] = plain(f.Value)
+		}
+	}
+	return m
+}
+
+func plain(v any) any {
+	switch v := v.(type) {
+	case amqp.Table:
+		return object(v)
+	case []any:
+		list := make([]any, len(v))
+		for i := range v {
+			list[i] = plain(v[i])
+		}
+		return list
+	case []byte:
+		return string(v)
+	}
+	return v
+}
+
+// UnmarshalJSON reads an object, in the order of its text.
+func (t *arguments) UnmarshalJSON(b []byte) error {
+	d := json.NewDecoder(strings.NewReader(string(b)))
+	d.UseNumber()
+	v, err := decodeValue(d)
+	if err != nil {
+		return err
+	}
+	switch v := v.(type) {
+	case amqp.Table:
+		*t = arguments(v)
+	case nil:
+		*t = nil
+	case []any: // RabbitMQ writes an empty table as []
+		if len(v) > 0 {
+			return errBad("arguments must be an object")
+		}
+		*t = nil
+	default:
+		return errBad("arguments must be an object")
+	}
+	return nil
+}
+
+func decodeValue(d *json.Decoder) (any, error) {
+	tok, err := d.Token()
+	if err != nil {
+		return nil, err
+	}
+	switch tok := tok.(type) {
+	case json.Number:
+		if n, err := tok.Int64(); err == nil {
+			return n, nil
+		}
+		return tok.Float64()
+	case json.Delim:
+		if tok == '[' {
+			return decodeArray(d)
+		}
+		return decodeObject(d)
+	}
+	return tok, nil
+}
+
+func decodeArray(d *json.Decoder) (any, error) {
+	list := []any{}
+	for d.More() {
+		v, err := decodeValue(d)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+	}
+	_, err := d.Token()
+	return list, err
+}
+
+func decodeObject(d *json.Decoder) (any, error) {
+	t := amqp.Table{}
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		v, err := decodeValue(d)
+		if err != nil {
+			return nil, err
+		}
+		name, _ := key.(string)
+		t = append(t, amqp.Field{Key: name, Value: v})
+	}
+	_, err := d.Token()
+	return t, err
+}

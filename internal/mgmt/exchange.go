@@ -1,0 +1,110 @@
+package mgmt
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/broker"
+)
+
+func (a *API) exchangeRoutes() []route {
+	return []route{
+		{http.MethodGet, "/api/exchanges", needLogin, a.listExchanges},
+		{http.MethodGet, "/api/exchanges/{vhost}", needVhost, a.listExchanges},
+		{http.MethodGet, "/api/exchanges/{vhost}/{name}", needVhost, a.getExchange},
+		{http.MethodPut, "/api/exchanges/{vhost}/{name}", needVhost, a.putExchange},
+		{http.MethodDelete, "/api/exchanges/{vhost}/{name}", needVhost, a.deleteExchange},
+		{http.MethodPost, "/api/exchanges/{vhost}/{name}/publish", needVhost, a.publish},
+	}
+}
+
+// exchangeView is an exchange in RabbitMQ's form.
+type exchangeView struct {
+	Name       string    `json:"name"`
+	Vhost      string    `json:"vhost"`
+	Type       string    `json:"type"`
+	Durable    bool      `json:"durable"`
+	AutoDelete bool      `json:"auto_delete"`
+	Internal   bool      `json:"internal"`
+	Arguments  arguments `json:"arguments"`
+}
+
+func newExchangeView(v *broker.Vhost, x *broker.Exchange) exchangeView {
+	return exchangeView{x.Name, v.Wire(), x.Type, x.Durable, x.AutoDelete, x.Internal, arguments(x.Arguments)}
+}
+
+func (a *API) listExchanges(c *call) (any, error) {
+	vhosts, err := c.vhosts()
+	if err != nil {
+		return nil, err
+	}
+	list := []exchangeView{}
+	for _, v := range vhosts {
+		from := len(list)
+		for _, x := range v.Exchanges() {
+			list = append(list, newExchangeView(v, x))
+		}
+		slices.SortFunc(list[from:], func(x, y exchangeView) int { return strings.Compare(x.Name, y.Name) })
+	}
+	return list, nil
+}
+
+// exchangeName is the exchange in the path; amq.default is the default one.
+func (c *call) exchangeName() string {
+	if name := c.req.PathValue("name"); name != "amq.default" {
+		return name
+	}
+	return ""
+}
+
+func (a *API) getExchange(c *call) (any, error) {
+	v, err := c.vhost()
+	if err != nil {
+		return nil, err
+	}
+	x, ok := v.Exchange(c.exchangeName())
+	if !ok {
+		return nil, errMissing()
+	}
+	return newExchangeView(v, x), nil
+}
+
+func (a *API) putExchange(c *call) (any, error) {
+	v, err := c.vhost()
+	if err != nil {
+		return nil, err
+	}
+	in := struct {
+		Type       string
+		Durable    bool
+		AutoDelete bool `json:"auto_delete"`
+		Internal   bool
+		Arguments  arguments
+	}{Type: "direct", Durable: true}
+	if err := c.read(&in); err != nil {
+		return nil, err
+	}
+	_, had := v.Exchange(c.exchangeName())
+	return put(!had, amqpError(v.DeclareExchange(c.actor(v), broker.ExchangeDeclare{
+		Name: c.exchangeName(), Type: in.Type, Durable: in.Durable, AutoDelete: in.AutoDelete, Internal: in.Internal,
+		Arguments: amqp.Table(in.Arguments),
+	})))
+}
+
+func (a *API) deleteExchange(c *call) (any, error) {
+	v, err := c.vhost()
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := v.Exchange(c.exchangeName()); !ok {
+		return nil, errMissing()
+	}
+	return nil, amqpError(v.DeleteExchange(c.actor(v), c.exchangeName(), c.flag("if-unused")))
+}
+
+// flag reads a boolean of the query.
+func (c *call) flag(name string) bool { return c.req.URL.Query().Get(name) == "true" }
+
+func compareText(a, b string) int { return strings.Compare(a, b) }

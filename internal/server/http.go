@@ -1,0 +1,66 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/warrenmq/warren/internal/mgmt"
+)
+
+// Limits of the HTTP listeners.
+const (
+	httpHeaderTimeout = 10 * time.Second
+	httpIdleTimeout   = 2 * time.Minute
+	httpReadTimeout   = time.Minute
+	httpHeaderBytes   = 64 << 10
+)
+
+func (s *Server) newAPI(host string) (*mgmt.API, error) {
+	return mgmt.New(mgmt.Options{
+		Store: s.store, Broker: s.broker, Registry: s.registry, Logger: s.opts.Logger, Version: s.opts.Version,
+		Address: s.opts.Address, NodeName: "warren@" + host, Now: s.opts.Now,
+	})
+}
+
+// ServeHTTP answers the HTTP API at l until the server is closed; callers log
+// in.
+func (s *Server) ServeHTTP(l net.Listener) error { return s.serveHTTP(l, s.api.Handler()) }
+
+// ServeOwner answers the HTTP API at a socket that only the owner of the data
+// directory can open.
+func (s *Server) ServeOwner(l net.Listener) error { return s.serveHTTP(l, s.api.OwnerHandler()) }
+
+func (s *Server) serveHTTP(l net.Listener, h http.Handler) error {
+	web := &http.Server{
+		Handler: h, ReadHeaderTimeout: httpHeaderTimeout, ReadTimeout: httpReadTimeout, IdleTimeout: httpIdleTimeout,
+		MaxHeaderBytes: httpHeaderBytes, ErrorLog: slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelDebug),
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		_ = l.Close()
+		return net.ErrClosed
+	}
+	s.web = append(s.web, web)
+	s.mu.Unlock()
+	if err := web.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// closeHTTP ends the HTTP listeners, letting requests finish until ctx ends.
+func (s *Server) closeHTTP(ctx context.Context) {
+	s.mu.Lock()
+	web := s.web
+	s.mu.Unlock()
+	for _, w := range web {
+		if w.Shutdown(ctx) != nil {
+			_ = w.Close()
+		}
+	}
+}
