@@ -81,7 +81,7 @@ func serve(ctx context.Context, env *Env, c *config.Config, demo bool) error {
 	if c.Advertise == "" {
 		c.Advertise = ls.amqp.Addr().String()
 	}
-	s, err := server.Open(server.Options{
+	s, err := server.Open(server.Options{ //nolint:contextcheck // what it starts ends with Close
 		Logger: logger(env.Stderr, c), Version: env.Version, ClusterName: "warren", Heartbeat: c.Heartbeat,
 		MaxMessageSize: c.MaxMessageSize, MemoryLimit: c.MemoryLimit, MaxConnections: c.MaxConnections, Address: c.Advertise,
 	})
@@ -150,7 +150,7 @@ func (ls *listeners) serve(s *server.Server) <-chan error {
 }
 
 // listen opens a listener; flag names the way to choose another address.
-func listen(ctx context.Context, address, flag string) (net.Listener, error) { //nolint:ireturn // net gives an interface
+func listen(ctx context.Context, address, flag string) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {

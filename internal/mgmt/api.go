@@ -9,6 +9,8 @@ package mgmt
 import (
 	"log/slog"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/warrenmq/warren/internal/auth"
@@ -99,10 +101,45 @@ func (a *API) mux(login func(*http.Request) (caller, error)) http.Handler {
 	return headers(m)
 }
 
+// slash stands for a path segment that is a slash, %2F: RabbitMQ's name of the
+// default vhost, which http.ServeMux takes for the end of the path.
+const slash = "\x00"
+
+// segments gives paths the form that the registry has: without a slash at the
+// end, and with slash for %2F.
+func segments(r *http.Request) *http.Request {
+	escaped := strings.TrimSuffix(r.URL.EscapedPath(), "/")
+	parts := strings.Split(escaped, "/")
+	for i, p := range parts {
+		if strings.EqualFold(p, "%2F") {
+			parts[i] = "%00"
+		}
+	}
+	escaped = strings.Join(parts, "/")
+	path, err := url.PathUnescape(escaped)
+	if err != nil || path == "" {
+		return r
+	}
+	next := *r
+	u := *r.URL
+	u.Path, u.RawPath = path, escaped
+	next.URL = &u
+	return &next
+}
+
+// value is a named part of the path.
+func (c *call) value(name string) string {
+	if v := c.req.PathValue(name); v != slash {
+		return v
+	}
+	return "/"
+}
+
 // headers sets what every answer carries and gives errors of the mux the
 // API's form.
 func headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = segments(r)
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-cache")

@@ -62,7 +62,7 @@ type chosen func(c *call, b *broker.Binding) bool
 func everything(*call, *broker.Binding) bool { return true }
 
 func ofQueue(c *call, b *broker.Binding) bool {
-	return b.DestinationKind == broker.KindQueue && b.Destination == c.req.PathValue("name")
+	return b.DestinationKind == broker.KindQueue && b.Destination == c.value("name")
 }
 
 func fromExchange(c *call, b *broker.Binding) bool { return b.Source == c.exchangeName() }
@@ -73,12 +73,12 @@ func toExchange(c *call, b *broker.Binding) bool {
 
 func between(kind broker.Kind) chosen {
 	return func(c *call, b *broker.Binding) bool {
-		return b.DestinationKind == kind && b.Source == c.sourceName() && b.Destination == c.req.PathValue("destination")
+		return b.DestinationKind == kind && b.Source == c.sourceName() && b.Destination == c.value("destination")
 	}
 }
 
 func (c *call) sourceName() string {
-	if name := c.req.PathValue("source"); name != "amq.default" {
+	if name := c.value("source"); name != "amq.default" {
 		return name
 	}
 	return ""
@@ -132,7 +132,7 @@ func (a *API) bind(kind broker.Kind) func(*call) (any, error) {
 			return nil, err
 		}
 		b := broker.Binding{
-			Source: c.sourceName(), Destination: c.req.PathValue("destination"), DestinationKind: kind,
+			Source: c.sourceName(), Destination: c.value("destination"), DestinationKind: kind,
 			Key: in.RoutingKey, Arguments: amqp.Table(in.Arguments),
 		}
 		if e := v.Bind(c.actor(v), b); e != nil {
@@ -150,7 +150,7 @@ func (c *call) binding(kind broker.Kind) (*broker.Vhost, broker.Binding, error) 
 	}
 	which := between(kind)
 	for _, b := range all(v) {
-		if which(c, &b) && samePropertiesKey(&b, c.req.PathValue("props")) {
+		if which(c, &b) && samePropertiesKey(&b, c.value("props")) {
 			return v, b, nil
 		}
 	}

@@ -154,14 +154,14 @@ func (c *call) clusterAllowed() error {
 
 // clusterID is the cluster in the path.
 func (c *call) clusterID() string {
-	if id := c.req.PathValue("cluster"); id != "default" {
+	if id := c.value("cluster"); id != "default" {
 		return id
 	}
 	return c.api.Store.DefaultCluster().ID
 }
 
 // vhost is the vhost in the path, if the caller may see it.
-func (c *call) vhost() (*broker.Vhost, error) { return c.named(c.req.PathValue("vhost")) }
+func (c *call) vhost() (*broker.Vhost, error) { return c.named(c.value("vhost")) }
 
 func (c *call) named(wire string) (*broker.Vhost, error) {
 	cluster, name, explicit := meta.ParseVhost(wire)
@@ -186,7 +186,7 @@ func (c *call) sees(v *broker.Vhost) bool {
 
 // vhosts are the vhosts of the path, or all that the caller sees.
 func (c *call) vhosts() ([]*broker.Vhost, error) {
-	if c.req.PathValue("vhost") != "" {
+	if c.value("vhost") != "" {
 		v, err := c.vhost()
 		return []*broker.Vhost{v}, err
 	}

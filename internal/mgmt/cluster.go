@@ -67,7 +67,7 @@ func (a *API) getCluster(c *call) (any, error) {
 func (a *API) deleteCluster(c *call) (any, error) { return nil, a.Store.DeleteCluster(c.clusterID()) }
 
 func (c *call) ref() meta.VhostRef {
-	return meta.VhostRef{Cluster: c.clusterID(), Name: c.req.PathValue("name")}
+	return meta.VhostRef{Cluster: c.clusterID(), Name: c.value("name")}
 }
 
 func (a *API) clusterVhosts(c *call) (any, error) {

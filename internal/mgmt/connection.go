@@ -85,7 +85,7 @@ func (a *API) connections(c *call) []session.Info {
 
 func (a *API) ofVhost(c *call) ([]session.Info, error) {
 	list := a.connections(c)
-	if c.req.PathValue("vhost") == "" {
+	if c.value("vhost") == "" {
 		return list, nil
 	}
 	v, err := c.vhost()
@@ -112,7 +112,7 @@ func (a *API) listConnections(c *call) (any, error) {
 
 func (a *API) getConnection(c *call) (any, error) {
 	for _, i := range a.connections(c) {
-		if i.Name == c.req.PathValue("name") {
+		if i.Name == c.value("name") {
 			return a.connectionView(&i), nil
 		}
 	}
@@ -121,7 +121,7 @@ func (a *API) getConnection(c *call) (any, error) {
 
 func (a *API) closeConnection(c *call) (any, error) {
 	for _, i := range a.connections(c) {
-		if i.Name == c.req.PathValue("name") {
+		if i.Name == c.value("name") {
 			reason := c.req.Header.Get("X-Reason")
 			if reason == "" {
 				reason = "Closed via management plugin"

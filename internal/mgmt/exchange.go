@@ -53,7 +53,7 @@ func (a *API) listExchanges(c *call) (any, error) {
 
 // exchangeName is the exchange in the path; amq.default is the default one.
 func (c *call) exchangeName() string {
-	if name := c.req.PathValue("name"); name != "amq.default" {
+	if name := c.value("name"); name != "amq.default" {
 		return name
 	}
 	return ""

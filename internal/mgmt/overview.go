@@ -117,7 +117,7 @@ func (a *API) nodeView() map[string]any {
 func (a *API) nodes(*call) (any, error) { return []any{a.nodeView()}, nil }
 
 func (a *API) node(c *call) (any, error) {
-	if c.req.PathValue("node") != a.NodeName {
+	if c.value("node") != a.NodeName {
 		return nil, errMissing()
 	}
 	return a.nodeView(), nil

@@ -54,7 +54,7 @@ func (a *API) vhostPermissions(c *call) (any, error) {
 }
 
 func (a *API) userPermissions(c *call) (any, error) {
-	list, err := a.Store.RolePermissions("", c.req.PathValue("user"))
+	list, err := a.Store.RolePermissions("", c.value("user"))
 	return a.permissionViews(list), err
 }
 
@@ -78,7 +78,7 @@ func (a *API) find(c *call) (meta.Permission, error) {
 	}
 	list, err := a.Store.VhostPermissions(ref)
 	for _, p := range list {
-		if p.Role == c.req.PathValue("user") {
+		if p.Role == c.value("user") {
 			return p, nil
 		}
 	}
@@ -117,7 +117,7 @@ func (a *API) putPermission(c *call) (any, error) {
 	_, err = a.find(c)
 	isNew := err != nil
 	err = a.Store.SetPermission(meta.Permission{
-		Vhost: ref, Role: c.req.PathValue("user"), Configure: *in.Configure, Write: *in.Write, Read: *in.Read,
+		Vhost: ref, Role: c.value("user"), Configure: *in.Configure, Write: *in.Write, Read: *in.Read,
 	})
 	return put(isNew, err)
 }
@@ -130,5 +130,5 @@ func (a *API) deletePermission(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, a.Store.ClearPermission(v.Ref(), c.req.PathValue("user"))
+	return nil, a.Store.ClearPermission(v.Ref(), c.value("user"))
 }

@@ -149,7 +149,7 @@ func (c *call) queue() (*broker.Vhost, *broker.Queue, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	q, ok := v.Queue(c.req.PathValue("name"))
+	q, ok := v.Queue(c.value("name"))
 	if !ok {
 		return nil, nil, errMissing()
 	}
@@ -181,7 +181,7 @@ func (a *API) putQueue(c *call) (any, error) {
 	if in.Exclusive {
 		return nil, errBad("an exclusive queue belongs to a connection; declare it over AMQP")
 	}
-	name := c.req.PathValue("name")
+	name := c.value("name")
 	_, had := v.Queue(name)
 	_, e := v.DeclareQueue(c.actor(v), broker.QueueDeclare{
 		Name: name, Durable: in.Durable, AutoDelete: in.AutoDelete, Arguments: amqp.Table(in.Arguments),

@@ -94,7 +94,7 @@ func (a *API) createRole(c *call) (any, error) {
 }
 
 func (a *API) getRole(c *call) (any, error) {
-	r, err := a.Store.Role(c.clusterID(), c.req.PathValue("role"))
+	r, err := a.Store.Role(c.clusterID(), c.value("role"))
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func (a *API) getRole(c *call) (any, error) {
 }
 
 func (a *API) deleteRole(c *call) (any, error) {
-	_, err := a.Store.DeleteRole(c.clusterID(), c.req.PathValue("role"))
+	_, err := a.Store.DeleteRole(c.clusterID(), c.value("role"))
 	return nil, err
 }
 
@@ -124,14 +124,14 @@ func (a *API) resetKey(c *call) (any, error) {
 	if in.OverlapSeconds < 0 || in.OverlapSeconds > int64(maxOverlap/time.Second) {
 		return nil, errBad("overlap_seconds must be between 0 and %d", int64(maxOverlap/time.Second))
 	}
-	name := c.req.PathValue("role")
+	name := c.value("role")
 	key, err := a.Store.ResetKey(c.clusterID(), name, overlap)
 	return map[string]string{"name": name, "key": key}, err
 }
 
 func (a *API) setDisabled(disabled bool) func(*call) (any, error) {
 	return func(c *call) (any, error) {
-		return nil, a.Store.SetDisabled(c.clusterID(), c.req.PathValue("role"), disabled)
+		return nil, a.Store.SetDisabled(c.clusterID(), c.value("role"), disabled)
 	}
 }
 
@@ -143,9 +143,9 @@ func (a *API) putGrant(c *call) (any, error) {
 	if !g.Produce && !g.Consume {
 		return nil, errBad("grant produce, consume or both; to take a grant away, delete it")
 	}
-	return nil, a.Store.Grant(c.ref(), c.req.PathValue("role"), auth.Grant{Produce: g.Produce, Consume: g.Consume})
+	return nil, a.Store.Grant(c.ref(), c.value("role"), auth.Grant{Produce: g.Produce, Consume: g.Consume})
 }
 
 func (a *API) deleteGrant(c *call) (any, error) {
-	return nil, a.Store.Revoke(c.ref(), c.req.PathValue("role"))
+	return nil, a.Store.Revoke(c.ref(), c.value("role"))
 }

@@ -46,7 +46,7 @@ func (a *API) listUsers(*call) (any, error) {
 }
 
 func (a *API) getUser(c *call) (any, error) {
-	r, err := a.Store.Role("", c.req.PathValue("user"))
+	r, err := a.Store.Role("", c.value("user"))
 	return newUserView(r), err
 }
 
@@ -70,13 +70,13 @@ func (a *API) putUser(c *call) (any, error) {
 	} else if json.Unmarshal(in.Tags, &tags) != nil {
 		return nil, errBad("tags must be a list or a text with commas")
 	}
-	isNew, err := a.Store.PutUser("", c.req.PathValue("user"), meta.UserOptions{
+	isNew, err := a.Store.PutUser("", c.value("user"), meta.UserOptions{
 		Password: in.Password, PasswordHash: in.PasswordHash, Tags: tags,
 	})
 	return put(isNew, err)
 }
 
 func (a *API) deleteUser(c *call) (any, error) {
-	_, err := a.Store.DeleteRole("", c.req.PathValue("user"))
+	_, err := a.Store.DeleteRole("", c.value("user"))
 	return nil, err
 }

@@ -80,7 +80,7 @@ func (a *API) getVhost(c *call) (any, error) {
 }
 
 func (a *API) putVhost(c *call) (any, error) {
-	cluster, name, explicit := meta.ParseVhost(c.req.PathValue("vhost"))
+	cluster, name, explicit := meta.ParseVhost(c.value("vhost"))
 	if !explicit {
 		cluster = a.Store.DefaultCluster().ID
 	}
