@@ -170,8 +170,15 @@ func TestContract(t *testing.T) {
 func TestDefaultCluster(t *testing.T) {
 	dir, _ := serving(t)
 	for _, args := range [][]string{
-		{"queue", "create", "q"}, {"publish", "--key", "q", "one"}, {"user", "add", "ann", "--password", "secret", "--tag", "management"},
-		{"user", "permit", "ann"}, {"user", "list"}, {"exchange", "list"}, {"binding", "list"}, {"vhost", "list"}, {"queue", "show", "q"},
+		{"queue", "create", "q"},
+		{"publish", "--key", "q", "one"},
+		{"user", "add", "ann", "--password", "secret", "--tag", "management"},
+		{"user", "permit", "ann"},
+		{"user", "list"},
+		{"exchange", "list"},
+		{"binding", "list"},
+		{"vhost", "list"},
+		{"queue", "show", "q"},
 	} {
 		if code, _, errs := run(t, dir, "", args...); code != 0 {
 			t.Errorf("warren %s: exit %d, %s", strings.Join(args, " "), code, errs)

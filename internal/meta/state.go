@@ -69,20 +69,17 @@ func (s *State) check(r Record) error {
 }
 
 // ApplyLines decodes and applies what one append has put into the log.
-func (s *State) applyLines(record []byte) ([]Change, error) {
-	var changes []Change
+func (s *State) applyLines(record []byte) error {
 	for text := range bytes.Lines(record) {
 		r, err := DecodeRecord(bytes.TrimSuffix(text, []byte("\n")))
 		if err != nil {
-			return nil, err
+			return err
 		}
-		more, err := s.Apply(r)
-		if err != nil {
-			return nil, err
+		if _, err := s.Apply(r); err != nil {
+			return err
 		}
-		changes = append(changes, more...)
 	}
-	return changes, nil
+	return nil
 }
 
 // Records yields the shortest log that leads to this state, in an order that depends on nothing but

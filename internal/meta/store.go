@@ -71,8 +71,7 @@ func Open(o Options) (*Store, error) {
 	position := 0
 	err := s.log.Replay(func(record []byte) error {
 		position++
-		_, err := s.state.applyLines(record)
-		return err
+		return s.state.applyLines(record)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open definitions: record %d of the log: %w", position, err)
@@ -115,14 +114,13 @@ func (s *Store) seed() error {
 	if err != nil {
 		return err
 	}
-	if _, err := NewState().applyLines(record); err != nil { // The trial, before anything is durable.
+	if err := NewState().applyLines(record); err != nil { // The trial, before anything is durable.
 		return err
 	}
 	if err := s.log.Append(record); err != nil {
 		return err
 	}
-	_, err = s.state.applyLines(record)
-	return err
+	return s.state.applyLines(record)
 }
 
 func appendLines(dst []byte, subjects ...Subject) ([]byte, error) {

@@ -107,7 +107,8 @@ func (t Table[D]) Unbind(b Binding[D]) Table[D] {
 }
 
 // Match appends to dst the destinations that m goes to. One may be appended twice, when two of
-// its bindings match. Nothing is allocated but what dst lacks in capacity.
+// its bindings match. Nothing is allocated but what dst lacks in
+// capacity and, by a headers exchange, one block for the message's headers.
 func (t Table[D]) Match(m Message, dst []D) []D { return t.exchange.match(m, dst) }
 
 // An identity is a binding as a map key.
