@@ -6,14 +6,23 @@ import (
 	"strconv"
 
 	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/queue"
 )
 
 // argument is what is known of a queue argument (rabbitmq.com/docs/queues):
 // how its value is checked, and whether it is acted on.
 type argument struct {
 	check func(value any, all amqp.Table) string // "" or the reason in RabbitMQ's words
-	works bool                                   // false: valid, but not built yet
+	works works
 }
+
+// works says whether a valid value is acted on; the others are refused until
+// they are built.
+type works func(value any) bool
+
+func always(any) bool { return true }
+
+func notYet(any) bool { return false }
 
 // rules are the arguments that are known, by what they belong to.
 type rules struct {
@@ -34,35 +43,35 @@ func queueArguments() map[string]argument {
 	text := func(v any, _ amqp.Table) string { return checkText(v) }
 	anything := func(any, amqp.Table) string { return "" }
 	return map[string]argument{
-		"x-queue-type":                    {checkType, true},
-		"x-queue-mode":                    {anything, true}, // classic queues have had one mode since RabbitMQ 3.12
-		"x-queue-version":                 {anything, true},
-		"x-queue-leader-locator":          {text, true}, // a single node leads every queue
-		"x-queue-master-locator":          {text, true},
-		"x-max-in-memory-length":          {anything, true}, // ignored by RabbitMQ 4 too
-		"x-max-in-memory-bytes":           {anything, true},
-		"x-cancel-on-ha-failover":         {anything, true},
-		"x-message-ttl":                   {number(0, maxMillis), false},
-		"x-expires":                       {number(1, maxMillis), false},
-		"x-max-length":                    {number(0, 1<<62), false},
-		"x-max-length-bytes":              {number(0, 1<<62), false},
-		"x-max-priority":                  {checkPriority, false},
-		"x-overflow":                      {checkOverflow, false},
-		"x-dead-letter-exchange":          {text, false},
-		"x-dead-letter-routing-key":       {checkDeadLetterKey, false},
-		"x-dead-letter-strategy":          {text, false},
-		"x-single-active-consumer":        {checkBool, false},
-		"x-delivery-limit":                {number(-1<<62, 1<<62), false},
-		"x-quorum-initial-group-size":     {number(1, 1<<31), false},
-		"x-initial-cluster-size":          {number(1, 1<<31), false},
-		"x-max-age":                       {text, false},
-		"x-stream-max-segment-size-bytes": {number(0, 3_000_000_000), false},
-		"x-stream-filter-size-bytes":      {number(16, 255), false},
-		"x-consumer-timeout":              {number(0, maxMillis), false},
-		"x-consumer-disconnected-timeout": {number(0, maxMillis), false},
-		"x-delayed-retry-type":            {text, false},
-		"x-delayed-retry-min":             {number(0, maxMillis), false},
-		"x-delayed-retry-max":             {number(0, maxMillis), false},
+		"x-queue-type":                    {checkType, always},
+		"x-queue-mode":                    {anything, always}, // classic queues have had one mode since RabbitMQ 3.12
+		"x-queue-version":                 {anything, always},
+		"x-queue-leader-locator":          {text, always}, // a single node leads every queue
+		"x-queue-master-locator":          {text, always},
+		"x-max-in-memory-length":          {anything, always}, // ignored by RabbitMQ 4 too
+		"x-max-in-memory-bytes":           {anything, always},
+		"x-cancel-on-ha-failover":         {anything, always},
+		"x-message-ttl":                   {number(0, maxMillis), notYet},
+		"x-expires":                       {number(1, maxMillis), notYet},
+		"x-max-length":                    {number(0, 1<<62), always},
+		"x-max-length-bytes":              {number(0, 1<<62), always},
+		"x-max-priority":                  {checkPriority, notYet},
+		"x-overflow":                      {checkOverflow, func(v any) bool { return v == "drop-head" }},
+		"x-dead-letter-exchange":          {text, notYet},
+		"x-dead-letter-routing-key":       {checkDeadLetterKey, notYet},
+		"x-dead-letter-strategy":          {text, notYet},
+		"x-single-active-consumer":        {checkBool, notYet},
+		"x-delivery-limit":                {number(-1<<62, 1<<62), notYet},
+		"x-quorum-initial-group-size":     {number(1, 1<<31), notYet},
+		"x-initial-cluster-size":          {number(1, 1<<31), notYet},
+		"x-max-age":                       {text, notYet},
+		"x-stream-max-segment-size-bytes": {number(0, 3_000_000_000), notYet},
+		"x-stream-filter-size-bytes":      {number(16, 255), notYet},
+		"x-consumer-timeout":              {number(0, maxMillis), notYet},
+		"x-consumer-disconnected-timeout": {number(0, maxMillis), notYet},
+		"x-delayed-retry-type":            {text, notYet},
+		"x-delayed-retry-min":             {number(0, maxMillis), notYet},
+		"x-delayed-retry-max":             {number(0, maxMillis), notYet},
 	}
 }
 
@@ -71,12 +80,12 @@ func consumerArguments() map[string]argument {
 	number := func(v any, _ amqp.Table) string { return checkNumber(v, -1<<62, 1<<62) }
 	anything := func(any, amqp.Table) string { return "" }
 	return map[string]argument{
-		"x-cancel-on-ha-failover":   {anything, true}, // nothing fails over
-		"x-priority":                {number, false},
-		"x-stream-offset":           {anything, false},
-		"x-stream-filter":           {anything, false},
-		"x-stream-match-unfiltered": {anything, false},
-		"x-consumer-timeout":        {number, false},
+		"x-cancel-on-ha-failover":   {anything, always}, // nothing fails over
+		"x-priority":                {number, notYet},
+		"x-stream-offset":           {anything, notYet},
+		"x-stream-filter":           {anything, notYet},
+		"x-stream-match-unfiltered": {anything, notYet},
+		"x-consumer-timeout":        {number, notYet},
 	}
 }
 
@@ -92,7 +101,7 @@ func (v *Vhost) checkArguments(known map[string]argument, queue string, args amq
 		}
 	}
 	for _, f := range args {
-		if k, ok := known[f.Key]; ok && !k.works {
+		if k, ok := known[f.Key]; ok && !k.works(f.Value) {
 			return v.invalidArgument(queue, f.Key, strconv.Quote("not supported yet by this broker"))
 		}
 	}
@@ -266,4 +275,15 @@ func asError(err error) *amqp.Error {
 		return e
 	}
 	return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "%s", err.Error())
+}
+
+// limits reads x-max-length and x-max-length-bytes.
+func limits(args amqp.Table) (l queue.Limits) {
+	if n, _, ok := args.Int("x-max-length"); ok {
+		l.Messages = &n
+	}
+	if n, _, ok := args.Int("x-max-length-bytes"); ok {
+		l.Bytes = &n
+	}
+	return l
 }

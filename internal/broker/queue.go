@@ -108,6 +108,7 @@ func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
 		Name: d.Name, UID: v.opts.NextUID(), Durable: d.Durable, AutoDelete: d.AutoDelete, Exclusive: d.Exclusive,
 		Arguments: d.Arguments, vhost: v.wire, log: v.opts.Log, memory: v.memory,
 	}
+	q.state.Limits = limits(d.Arguments)
 	if d.Exclusive {
 		q.owner = a.Conn
 	}
@@ -135,6 +136,7 @@ func (v *Vhost) RestoreQueue(m meta.Queue) {
 		Name: m.Name, UID: m.UID, Durable: true, AutoDelete: m.AutoDelete,
 		Arguments: m.Arguments, vhost: v.wire, log: v.opts.Log, memory: v.memory,
 	}
+	q.state.Limits = limits(m.Arguments)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.change(func(t *topology) { t.queues = t.queues.Set(q.Name, q) })

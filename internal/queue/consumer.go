@@ -26,9 +26,9 @@ type Consumer struct {
 // Unacked returns how many messages this consumer has not settled.
 func (c *Consumer) Unacked() int { return c.unacked }
 
-// room returns how many more messages may be promised to c.
-func (c *Consumer) room() int {
-	n := promiseMax
+// room returns how many more messages may be promised to c: at most most.
+func (c *Consumer) room(most int) int {
+	n := most
 	if !c.NoAck && c.Prefetch > 0 {
 		n = min(n, c.Prefetch-c.unacked)
 	}
@@ -97,7 +97,10 @@ func (s *State) distribute(fx *Effects) {
 	if len(s.waiting) == 0 || s.pool+len(s.returned) == 0 {
 		return
 	}
-	if len(s.waiting) == 1 {
+	most := promiseMax
+	if s.limited() { // what a waiting consumer can take is not dropped
+		most = s.pool + len(s.returned)
+	} else if len(s.waiting) == 1 {
 		c := s.waiting[0]
 		c.waiting = false
 		s.waiting = s.waiting[:0]
@@ -110,7 +113,7 @@ func (s *State) distribute(fx *Effects) {
 			if s.pool+len(s.returned) == 0 {
 				break
 			}
-			if c.room() > 0 {
+			if c.room(most) > 0 {
 				s.promise(c)
 				more = true
 			}

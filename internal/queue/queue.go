@@ -47,8 +47,17 @@ type Effects struct {
 // Reset empties the effects for the next step.
 func (fx *Effects) Reset() { fx.Wake, fx.Settled = fx.Wake[:0], fx.Settled[:0] }
 
+// Limits bound the messages that wait in a queue; the oldest go first
+// (x-max-length, x-max-length-bytes with overflow drop-head). Nil is no limit.
+type Limits struct {
+	Messages, Bytes *int64
+}
+
 // State is one queue. The zero value is an empty queue.
 type State struct {
+	// Limits are set before the first message.
+	Limits Limits
+
 	slots slots
 	head  uint64 // the read position: the pool is head and all after it
 
@@ -90,6 +99,29 @@ func (s *State) Publish(batch []Message, fx *Effects) {
 	}
 	s.pool += len(batch)
 	s.distribute(fx)
+	s.dropHead(fx)
+}
+
+// limited reports whether the queue has a limit.
+func (s *State) limited() bool { return s.Limits.Messages != nil || s.Limits.Bytes != nil }
+
+// dropHead drops the oldest messages that wait while there are too many. What
+// is promised to a consumer counts as delivered.
+func (s *State) dropHead(fx *Effects) {
+	if !s.limited() {
+		return
+	}
+	for s.pool+len(s.returned) > 0 && s.over() {
+		var nobody Consumer
+		one := 1
+		seq, _ := s.nextFor(&nobody, &one)
+		s.drop(seq, fx)
+	}
+}
+
+func (s *State) over() bool {
+	l := &s.Limits
+	return l.Messages != nil && int64(s.pool+len(s.returned)) > *l.Messages || l.Bytes != nil && s.readyBytes > *l.Bytes
 }
 
 // Take moves up to limit ready messages with about budget bytes to consumer c
@@ -253,6 +285,7 @@ func (s *State) Return(c *Consumer, seqs []uint64, fx *Effects) {
 	c.credit(n, fx)
 	s.order()
 	s.distribute(fx)
+	s.dropHead(fx)
 }
 
 // giveBack enters a ready message among the returned; order must follow once
