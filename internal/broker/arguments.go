@@ -90,26 +90,26 @@ func consumerArguments() map[string]argument {
 }
 
 // checkArguments checks the arguments of a declare or consume.
-func (v *Vhost) checkArguments(known map[string]argument, queue string, args amqp.Table) *amqp.Error {
+func (v *Vhost) checkArguments(known map[string]argument, name string, args amqp.Table) *amqp.Error {
 	for _, f := range args {
 		k, ok := known[f.Key]
 		if !ok {
 			continue
 		}
 		if reason := k.check(f.Value, args); reason != "" {
-			return v.invalidArgument(queue, f.Key, reason)
+			return v.invalidArgument(name, f.Key, reason)
 		}
 	}
 	for _, f := range args {
 		if k, ok := known[f.Key]; ok && !k.works(f.Value) {
-			return v.invalidArgument(queue, f.Key, strconv.Quote("not supported yet by this broker"))
+			return v.invalidArgument(name, f.Key, strconv.Quote("not supported yet by this broker"))
 		}
 	}
 	return nil
 }
 
-func (v *Vhost) invalidArgument(queue, key, reason string) *amqp.Error {
-	return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "invalid arg '%s' for %s: %s", key, v.resource(KindQueue, queue), reason)
+func (v *Vhost) invalidArgument(name, key, reason string) *amqp.Error {
+	return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "invalid arg '%s' for %s: %s", key, v.resource(KindQueue, name), reason)
 }
 
 // integer returns the value of any integer type.

@@ -40,7 +40,7 @@ func (o *output) String() string {
 // and what it prints.
 func serving(t *testing.T, more ...string) (dir string, out *output) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "warren") // a socket's path must be short
+	dir, err := os.MkdirTemp("", "warren") //nolint:usetesting // the path of a socket must be short
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,6 +78,9 @@ func serve(ctx context.Context, env *Env, c *config.Config, demo bool) error {
 	if err != nil {
 		return err
 	}
+	if c.MemoryLimit == 0 {
+		c.MemoryLimit = config.DefaultMemoryLimit()
+	}
 	if c.Advertise == "" {
 		c.Advertise = ls.amqp.Addr().String()
 	}

@@ -1,0 +1,58 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestOrder: the environment wins over the file, the file over the defaults.
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "warren.yaml")
+	if err := os.WriteFile(path, []byte("data: /from/file\nhttp: 127.0.0.1:1\nheartbeat: 7\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Read(path, []string{"WARREN_HTTP=127.0.0.1:2", "WARREN_MEMORY_LIMIT=99", "OTHER=1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Data != "/from/file" || c.HTTP != "127.0.0.1:2" || c.Heartbeat != 7 || c.AMQP != Default().AMQP || c.MemoryLimit != 99 {
+		t.Errorf("%+v", c)
+	}
+	if err := c.Validate(); err != nil {
+		t.Errorf("valid: %v", err)
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "warren.yaml")
+	if err := os.WriteFile(path, []byte("datta: x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(path, nil); err == nil || !strings.Contains(err.Error(), "datta") {
+		t.Errorf("an unknown key: %v", err)
+	}
+	if _, err := Read("", []string{"WARREN_HEARTBEAT=soon"}); err == nil || !strings.Contains(err.Error(), "WARREN_HEARTBEAT") {
+		t.Errorf("a number that is none: %v", err)
+	}
+	c := Config{AMQP: "nowhere", HTTP: "x", Heartbeat: -1, MaxConnections: 0, MemoryLimit: -1, LogFormat: "xml", LogLevel: "loud"}
+	err := c.Validate()
+	if err == nil {
+		t.Fatal("nothing wrong?")
+	}
+	for _, key := range []string{"data", "amqp", "http", "heartbeat", "max_message_size", "max_connections", "memory_limit", "log_format", "log_level"} {
+		if !strings.Contains(err.Error(), key+":") {
+			t.Errorf("%s is not named in %q", key, err)
+		}
+	}
+}
+
+func TestDefaultMemoryLimit(t *testing.T) {
+	t.Parallel()
+	if n := DefaultMemoryLimit(); n < 16<<20 || n > 1<<46 {
+		t.Errorf("%d bytes", n)
+	}
+}
