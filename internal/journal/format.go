@@ -1,0 +1,180 @@
+package journal
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+)
+
+const (
+	magic       = "WARRENJ\n"
+	version     = 1
+	headerSize  = 32
+	frameMagic  = 0x6657524e // "NRWf", little endian
+	frameHeader = 16
+	kindPut     = 1
+	kindSettle  = 2
+	// MaxFrame bounds a batch, so that a damaged length cannot make replay
+	// read without end.
+	MaxFrame = 256 << 20
+)
+
+// Ref is one place: a number in a stream.
+type Ref struct{ Stream, Seq uint64 }
+
+// checksum is of a frame's synced field and entries, in segment id.
+func checksum(id uint64, b []byte) uint32 {
+	var seed [8]byte
+	binary.LittleEndian.PutUint64(seed[:], id)
+	table := crc32.MakeTable(crc32.Castagnoli)
+	return crc32.Update(crc32.Checksum(seed[:], table), table, b)
+}
+
+// appendHeader encodes a segment's header; prev is where the frames of the
+// segment before it end.
+func appendHeader(dst []byte, id uint64, prev int64) []byte {
+	start := len(dst)
+	dst = append(dst, magic...)
+	dst = binary.LittleEndian.AppendUint32(dst, version)
+	dst = binary.LittleEndian.AppendUint64(dst, id)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(prev)) //nolint:gosec // an offset
+	return binary.LittleEndian.AppendUint32(dst, checksum(id, dst[start:]))
+}
+
+// checkHeader reads the header of segment id; ok is false when b does not
+// begin with it. One of a later version is an error.
+func checkHeader(b []byte, id uint64) (prev int64, ok bool, err error) {
+	if len(b) < headerSize || string(b[:8]) != magic {
+		return 0, false, nil
+	}
+	if v := binary.LittleEndian.Uint32(b[8:]); v > version {
+		return 0, false, fmt.Errorf("%w: version %d", ErrVersion, v)
+	}
+	ok = binary.LittleEndian.Uint64(b[12:]) == id && binary.LittleEndian.Uint32(b[28:]) == checksum(id, b[:28])
+	return int64(binary.LittleEndian.Uint64(b[20:])), ok, nil //nolint:gosec // checked by its checksum
+}
+
+// seal fills in the header of the frame b.
+func seal(b []byte, id uint64, synced int64) {
+	binary.LittleEndian.PutUint32(b, frameMagic)
+	binary.LittleEndian.PutUint32(b[4:], uint32(len(b)-frameHeader)) //nolint:gosec // at most MaxFrame
+	binary.LittleEndian.PutUint32(b[12:], uint32(synced))            //nolint:gosec // within a segment
+	binary.LittleEndian.PutUint32(b[8:], checksum(id, b[12:]))
+}
+
+// frameAt reads the frame at the start of b; n is its length, 0 when there is
+// no good frame.
+func frameAt(b []byte, id uint64) (body []byte, synced int64, n int) {
+	if len(b) < frameHeader || binary.LittleEndian.Uint32(b) != frameMagic {
+		return nil, 0, 0
+	}
+	size := binary.LittleEndian.Uint32(b[4:])
+	if size == 0 || size > MaxFrame || uint64(len(b)) < frameHeader+uint64(size) {
+		return nil, 0, 0
+	}
+	n = frameHeader + int(size)
+	if binary.LittleEndian.Uint32(b[8:]) != checksum(id, b[12:n]) {
+		return nil, 0, 0
+	}
+	return b[frameHeader:n], int64(binary.LittleEndian.Uint32(b[12:])), n
+}
+
+// appendPut encodes a put.
+func appendPut(dst []byte, places []Ref, mark uint64, body []byte) []byte {
+	dst = append(dst, kindPut)
+	dst = binary.AppendUvarint(dst, uint64(len(places)))
+	for _, p := range places {
+		dst = binary.AppendUvarint(dst, p.Stream)
+		dst = binary.AppendUvarint(dst, p.Seq)
+	}
+	dst = binary.AppendUvarint(dst, mark)
+	dst = binary.AppendUvarint(dst, uint64(len(body)))
+	return append(dst, body...)
+}
+
+// appendSettle encodes a settle; seqs may be in any order.
+func appendSettle(dst []byte, stream uint64, seqs []uint64) []byte {
+	dst = append(dst, kindSettle)
+	dst = binary.AppendUvarint(dst, stream)
+	dst = binary.AppendUvarint(dst, uint64(len(seqs)))
+	last := uint64(0)
+	for _, seq := range seqs {
+		dst = binary.AppendUvarint(dst, seq-last) // wraps when it goes down, and back when read
+		last = seq
+	}
+	return dst
+}
+
+// entries is a reader of a frame's entries.
+type entries struct {
+	b      []byte
+	bad    bool
+	places []Ref
+	seqs   []uint64
+}
+
+func (e *entries) number() uint64 {
+	v, n := binary.Uvarint(e.b)
+	if n <= 0 {
+		e.bad, e.b = true, nil
+		return 0
+	}
+	e.b = e.b[n:]
+	return v
+}
+
+// count reads how many items follow, each at least min bytes long.
+func (e *entries) count(least int) int {
+	n := e.number()
+	if n > uint64(len(e.b)/least) { //nolint:gosec // a length
+		e.bad, e.b = true, nil
+		return 0
+	}
+	return int(n) //nolint:gosec // at most what is left
+}
+
+// visit hands a frame's entries to v; false: they are not well formed.
+func (e *entries) visit(b []byte, v Visitor) bool {
+	e.b, e.bad = b, false
+	for len(e.b) > 0 && !e.bad {
+		kind := e.b[0]
+		e.b = e.b[1:]
+		switch kind {
+		case kindPut:
+			e.put(v)
+		case kindSettle:
+			e.settle(v)
+		default:
+			return false
+		}
+	}
+	return !e.bad
+}
+
+func (e *entries) put(v Visitor) {
+	e.places = e.places[:0]
+	for range e.count(2) {
+		e.places = append(e.places, Ref{e.number(), e.number()})
+	}
+	mark := e.number()
+	n := e.count(1)
+	if e.bad {
+		return
+	}
+	body := e.b[:n]
+	e.b = e.b[n:]
+	v.Put(e.places, mark, body)
+}
+
+func (e *entries) settle(v Visitor) {
+	stream := e.number()
+	e.seqs = e.seqs[:0]
+	last := uint64(0)
+	for range e.count(1) {
+		last += e.number()
+		e.seqs = append(e.seqs, last)
+	}
+	if !e.bad {
+		v.Settle(stream, e.seqs)
+	}
+}

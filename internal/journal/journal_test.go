@@ -1,0 +1,260 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/warrenmq/warren/internal/vfs"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// content is what a journal holds: bodies by place.
+type content struct {
+	put     map[Ref]string
+	settled map[Ref]bool
+}
+
+func newContent() *content { return &content{map[Ref]string{}, map[Ref]bool{}} }
+
+func (c *content) Put(places []Ref, mark uint64, body []byte) {
+	for _, p := range places {
+		c.put[p] = fmt.Sprintf("%d %s", mark, body)
+	}
+}
+
+func (c *content) Settle(stream uint64, seqs []uint64) {
+	for _, seq := range seqs {
+		c.settled[Ref{stream, seq}] = true
+	}
+}
+
+func (c *content) live() map[Ref]string {
+	m := map[Ref]string{}
+	for r, body := range c.put {
+		if !c.settled[r] {
+			m[r] = body
+		}
+	}
+	return m
+}
+
+// world is what the test knows: the truth that the journal is held against.
+type world struct {
+	mu       sync.Mutex
+	bodies   map[Ref]string // ever put
+	live     map[Ref]bool   // as the broker sees it: settled at once
+	stored   map[Ref]bool   // its put was confirmed
+	settling map[Ref]bool   // its settle was appended
+	gone     map[Ref]bool   // its settle was confirmed
+	bytes    int64
+	next     [3]uint64
+}
+
+func newWorld() *world {
+	return &world{
+		bodies: map[Ref]string{}, live: map[Ref]bool{}, stored: map[Ref]bool{}, settling: map[Ref]bool{}, gone: map[Ref]bool{},
+	}
+}
+
+func (w *world) isLive(r Ref) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.live[r]
+}
+
+func (w *world) liveBytes() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.bytes
+}
+
+// act appends one random batch.
+func (w *world) act(j *Journal, r *rand.Rand, wait bool) {
+	w.mu.Lock()
+	type put struct {
+		places []Ref
+		body   string
+	}
+	var puts []put
+	var settles []Ref
+	for range 1 + r.IntN(3) {
+		p := put{body: fmt.Sprintf("%0*d", r.IntN(300), r.IntN(1000))}
+		for s := range w.next {
+			if r.IntN(2) == 0 || len(p.places) == 0 && s == len(w.next)-1 {
+				ref := Ref{uint64(s), w.next[s]}
+				w.next[s] += 1 + uint64(r.IntN(2)) // transient messages leave gaps
+				p.places = append(p.places, ref)
+				w.bodies[ref], w.live[ref] = "7 "+p.body, true
+				w.bytes += int64(len(p.body))
+			}
+		}
+		puts = append(puts, p)
+	}
+	all := make([]Ref, 0, len(w.live))
+	for ref := range w.live {
+		all = append(all, ref)
+	}
+	slices.SortFunc(all, func(a, b Ref) int { return int(a.Seq*8+a.Stream) - int(b.Seq*8+b.Stream) })
+	for _, ref := range all {
+		if r.IntN(4) == 0 && (w.stored[ref] || r.IntN(8) == 0) {
+			settles = append(settles, ref)
+			delete(w.live, ref)
+			w.settling[ref] = true
+			w.bytes -= int64(len(w.bodies[ref]) - 2)
+		}
+	}
+	w.mu.Unlock()
+	done := make(chan struct{})
+	j.Append(func(b Batch) {
+		for _, p := range puts {
+			b.Put(p.places, 7, []byte(p.body))
+		}
+		for _, ref := range settles {
+			b.Settle(ref.Stream, []uint64{ref.Seq})
+		}
+	}, func(err error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		defer close(done)
+		if err != nil {
+			return
+		}
+		for _, p := range puts {
+			for _, ref := range p.places {
+				w.stored[ref] = true
+			}
+		}
+		for _, ref := range settles {
+			w.gone[ref] = true
+		}
+	})
+	if wait {
+		<-done
+	}
+}
+
+// check holds what a journal replayed against the truth.
+func (w *world) check(c *content) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	got := c.live()
+	for ref := range w.stored {
+		if !w.settling[ref] && got[ref] != w.bodies[ref] {
+			return fmt.Errorf("confirmed place %v is lost or changed: %q, want %q", ref, got[ref], w.bodies[ref])
+		}
+	}
+	for ref, body := range got {
+		if w.gone[ref] {
+			return fmt.Errorf("place %v came back after its settle was durable", ref)
+		}
+		if body != w.bodies[ref] {
+			return fmt.Errorf("place %v was never put, or not so: %q", ref, body)
+		}
+	}
+	return nil
+}
+
+// recovered makes the world what the journal says.
+func (w *world) recovered(c *content) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	got := c.live()
+	w.bytes = 0
+	for ref := range w.bodies {
+		_, ok := got[ref]
+		delete(w.live, ref)
+		if ok {
+			w.live[ref], w.stored[ref] = true, true
+			delete(w.settling, ref)
+			w.bytes += int64(len(w.bodies[ref]) - 2)
+		} else {
+			w.settling[ref], w.gone[ref] = true, true
+		}
+	}
+}
+
+// simulate runs one seed: workloads with crashes, faults and restarts.
+func simulate(seed uint64) error {
+	r := rand.New(rand.NewPCG(seed, 1))
+	fs, w := vfs.NewMem(), newWorld()
+	o := Options{Dir: "d", SegmentSize: 2000 + int64(r.IntN(3000)), KeepSegments: 1 + r.IntN(2), Live: w.isLive, LiveBytes: w.liveBytes}
+	for life := range 2 + r.IntN(4) {
+		fs.SetFault(nil)
+		o.FS = fs
+		c := newContent()
+		j, report, err := Open(o, c)
+		if err != nil {
+			return fmt.Errorf("life %d: %w", life, err)
+		}
+		if len(report.Damaged) > 0 {
+			return fmt.Errorf("life %d: damage without a cause: %v", life, report.Damaged)
+		}
+		if err := w.check(c); err != nil {
+			return errors.Join(fmt.Errorf("life %d: %w", life, err), j.Close())
+		}
+		w.recovered(c)
+		if at := r.IntN(120); at < 100 {
+			kind := r.IntN(3)
+			fs.SetFault(func(op vfs.Op) error {
+				if op.N >= at && kind < 2 || op.N == at {
+					return errors.New("EIO") // for good, or once
+				}
+				return nil
+			})
+		}
+		for range 5 + r.IntN(60) {
+			w.act(j, r, r.IntN(3) == 0)
+		}
+		if r.IntN(3) == 0 { // a clean end
+			_ = j.Close()
+			if r.IntN(2) == 0 {
+				continue
+			}
+		}
+		crashed := fs.Crash(r)
+		_ = j.Close()
+		fs = crashed
+	}
+	return nil
+}
+
+// TestSimulation runs seeds from SEED on (default 1), COUNT of them (default
+// 2,000). A seed that fails is run again with SEED=n COUNT=1.
+func TestSimulation(t *testing.T) {
+	t.Parallel()
+	first, count := uint64(1), 2000
+	if s := os.Getenv("SEED"); s != "" {
+		first, _ = strconv.ParseUint(s, 10, 64)
+	}
+	if s := os.Getenv("COUNT"); s != "" {
+		count, _ = strconv.Atoi(s)
+	}
+	if testing.Short() {
+		count = min(count, 200)
+	}
+	var wg sync.WaitGroup
+	seeds := make(chan uint64)
+	for range 4 {
+		wg.Go(func() {
+			for seed := range seeds {
+				if err := simulate(seed); err != nil {
+					t.Errorf("seed %d: %v (run it again with SEED=%d COUNT=1 go test -run Simulation ./internal/journal)", seed, err, seed)
+				}
+			}
+		})
+	}
+	for i := range count {
+		seeds <- first + uint64(i)
+	}
+	close(seeds)
+	wg.Wait()
+}

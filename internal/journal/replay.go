@@ -1,0 +1,238 @@
+package journal
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// Visitor gets what a journal holds when it is opened, in the order of the
+// log. A place may be put more than once, and settled before it is put. Slices
+// are valid during the call.
+type Visitor interface {
+	Put(places []Ref, mark uint64, body []byte)
+	Settle(stream uint64, seqs []uint64)
+}
+
+// Report says what was found when a journal was opened.
+type Report struct {
+	Segments int
+	Frames   int
+	Bytes    int64
+	// Torn is how many bytes behind the end of the log were begun and not
+	// finished when the process or the machine stopped.
+	Torn int64
+	// Damaged lists what was on stable storage and cannot be read any more.
+	Damaged []string
+}
+
+// Open opens the journal in a directory, replays it to v, and begins to
+// commit. Damage does not keep the rest from being served: it is in the
+// report, and the damaged files are kept.
+func Open(o Options, v Visitor) (*Journal, *Report, error) {
+	if o.SegmentSize == 0 {
+		o.SegmentSize = DefaultSegmentSize
+	}
+	if o.KeepSegments == 0 {
+		o.KeepSegments = DefaultKeepSegments
+	}
+	j := &Journal{opts: o, next: 1, done: make(chan struct{})}
+	j.more.L, j.room.L = &j.mu, &j.mu
+	if err := o.FS.SyncDir(o.Dir); err != nil {
+		return nil, nil, fmt.Errorf("journal directory: %w", err)
+	}
+	r := &Report{}
+	if err := j.replay(v, r); err != nil {
+		return nil, nil, err
+	}
+	go j.run()
+	return j, r, nil
+}
+
+// found is one segment file at start.
+type found struct {
+	*segment
+
+	data []byte
+	prev int64
+}
+
+// replay reads the segments and hands their entries to v.
+func (j *Journal) replay(v Visitor, r *Report) error {
+	ids, err := j.list()
+	if err != nil {
+		return err
+	}
+	var last *found
+	for _, id := range ids {
+		f, err := j.read(id)
+		if err != nil {
+			return err
+		}
+		if f == nil { // renamed to be the next, and not begun
+			if err := j.giveBack(id); err != nil {
+				return err
+			}
+			continue
+		}
+		if last != nil {
+			j.scan(last, f.prev, v, r)
+		}
+		last = f
+	}
+	if last != nil {
+		if err := j.settleEnd(last, v, r); err != nil {
+			return err
+		}
+	}
+	return j.opts.FS.SyncDir(j.opts.Dir)
+}
+
+// list returns the ids of the segments, ascending, and notes the free files.
+func (j *Journal) list() ([]uint64, error) {
+	names, err := j.opts.FS.List(j.opts.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("journal directory: %w", err)
+	}
+	var ids []uint64
+	for _, name := range names {
+		text, ending, _ := strings.Cut(name, ".")
+		id, err := strconv.ParseUint(text, 16, 64)
+		if err != nil || len(text) != 16 {
+			continue
+		}
+		j.next = max(j.next, id+1)
+		switch ending {
+		case "wal":
+			ids = append(ids, id)
+		case "free":
+			j.free = append(j.free, j.name(id, ending))
+		}
+	}
+	return ids, nil
+}
+
+// read reads a segment file; nil when it does not have the header of id.
+func (j *Journal) read(id uint64) (*found, error) {
+	file, err := j.opts.FS.Open(j.name(id, "wal"))
+	if err != nil {
+		return nil, err
+	}
+	size, err := file.Size()
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	data := make([]byte, size)
+	if _, err := file.ReadAt(data, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, errors.Join(fmt.Errorf("read segment %016x: %w", id, err), file.Close())
+	}
+	prev, ok, err := checkHeader(data, id)
+	if err != nil || !ok {
+		return nil, errors.Join(err, file.Close())
+	}
+	return &found{&segment{id: id, file: file, size: size}, data, prev}, nil
+}
+
+// giveBack makes a file free that is named as a segment and is none.
+func (j *Journal) giveBack(id uint64) error {
+	name := j.name(id, "free")
+	j.free = append(j.free, name)
+	return j.opts.FS.Rename(j.name(id, "wal"), name)
+}
+
+// settleEnd replays the last segment and makes its end durable: what was
+// replayed is served, so it must be there tomorrow. What no frame says was
+// synced is written again, since after a sync that failed the system may show
+// us pages that it will never write.
+func (j *Journal) settleEnd(f *found, v Visitor, r *Report) error {
+	data := f.data
+	sure := j.scan(f, -1, v, r)
+	if _, err := f.file.WriteAt(data[sure:f.off], sure); err != nil {
+		return fmt.Errorf("write segment %016x again: %w", f.id, err)
+	}
+	return f.file.Sync()
+}
+
+// scan hands the entries of a segment to v. The segment behind it says where
+// its frames end; of the last one (end < 0) that has to be found out. It returns how much of
+// the segment its frames say was synced.
+func (j *Journal) scan(f *found, end int64, v Visitor, r *Report) (sure int64) {
+	r.Segments++
+	limit := int64(len(f.data))
+	if end >= 0 && end < limit {
+		limit = end
+	}
+	var e entries
+	at := int64(headerSize)
+	for at < limit {
+		body, synced, n := frameAt(f.data[at:limit], f.id)
+		if n > 0 && e.visit(body, v) {
+			sure = max(sure, synced)
+			r.Frames++
+			r.Bytes += int64(n)
+			at += int64(n)
+			continue
+		}
+		next := f.resume(at, limit, end >= 0)
+		if next < 0 {
+			break
+		}
+		f.bad = true
+		r.Damaged = append(r.Damaged, fmt.Sprintf("segment %016x: %d bytes at offset %d", f.id, next-at, at))
+		at = next
+	}
+	if end >= 0 && at < limit {
+		f.bad = true
+		r.Damaged = append(r.Damaged, fmt.Sprintf("segment %016x: %d bytes at offset %d", f.id, limit-at, at))
+		at = limit
+	}
+	if end < 0 {
+		r.Torn = f.torn(at)
+	}
+	f.off, f.synced = at, at
+	f.data = nil
+	j.segments = append(j.segments, f.segment)
+	return sure
+}
+
+// resume looks for a good frame behind a bad one at offset at, which proves
+// that the bad one was on stable storage: any in a segment that was full, one
+// that says so in the last segment. It returns -1 when there is none.
+func (f *found) resume(at, limit int64, full bool) int64 {
+	var mark [4]byte
+	binary.LittleEndian.PutUint32(mark[:], frameMagic)
+	for from := at + 1; from < limit; from++ {
+		i := bytes.Index(f.data[from:limit], mark[:])
+		if i < 0 {
+			return -1
+		}
+		from += int64(i)
+		if _, synced, n := frameAt(f.data[from:limit], f.id); n > 0 && (full || synced > at) {
+			return from
+		}
+	}
+	return -1
+}
+
+// torn says how much was written behind the end of the log: up to the last
+// frame of this segment's that can be made out.
+func (f *found) torn(end int64) int64 {
+	var mark [4]byte
+	binary.LittleEndian.PutUint32(mark[:], frameMagic)
+	last := end
+	for from := end; from < int64(len(f.data)); from++ {
+		i := bytes.Index(f.data[from:], mark[:])
+		if i < 0 {
+			break
+		}
+		from += int64(i)
+		if _, _, n := frameAt(f.data[from:], f.id); n > 0 {
+			last = from + int64(n)
+		}
+	}
+	return last - end
+}

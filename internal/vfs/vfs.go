@@ -1,0 +1,38 @@
+// Package vfs is the file system as the stores see it: few operations, each
+// with the promise that the disk makes for it, a real one and one in memory
+// that forgets what was not synced.
+package vfs
+
+import "io"
+
+// FS is a file system. Names are slash-separated paths.
+type FS interface {
+	// Create makes or empties a file and opens it for reading and writing.
+	// The name is durable after SyncDir of its directory.
+	Create(name string) (File, error)
+	// Open opens a file that exists for reading and writing.
+	Open(name string) (File, error)
+	// Rename gives a file another name, replacing what has that name; durable
+	// after SyncDir.
+	Rename(from, to string) error
+	// Remove deletes a file; durable after SyncDir.
+	Remove(name string) error
+	// List returns the names of the files in a directory, in order.
+	List(dir string) ([]string, error)
+	// SyncDir makes the entries of a directory durable. It makes the
+	// directory if there is none.
+	SyncDir(dir string) error
+}
+
+// File is an open file.
+type File interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	// Size returns the file's length in bytes.
+	Size() (int64, error)
+	// Sync returns when everything that was written is on stable storage.
+	// After an error nothing is known of what was written since the last Sync
+	// that succeeded; the file must not be written to again.
+	Sync() error
+}
