@@ -97,6 +97,10 @@ func (s *State) distribute(fx *Effects) {
 	if len(s.waiting) == 0 || s.pool+len(s.returned) == 0 {
 		return
 	}
+	if !s.available() {
+		fx.Load = true
+		return
+	}
 	most := promiseMax
 	if s.limited() { // what a waiting consumer can take is not dropped
 		most = s.pool + len(s.returned)
@@ -110,7 +114,7 @@ func (s *State) distribute(fx *Effects) {
 	for more := true; more; {
 		more = false
 		for _, c := range s.waiting {
-			if s.pool+len(s.returned) == 0 {
+			if !s.available() {
 				break
 			}
 			if c.room(most) > 0 {
@@ -119,7 +123,7 @@ func (s *State) distribute(fx *Effects) {
 			}
 		}
 	}
-	left := s.pool+len(s.returned) > 0
+	left := s.available()
 	s.waiting = slices.DeleteFunc(s.waiting, func(c *Consumer) bool {
 		if len(c.assigned) == 0 && !left {
 			return false
@@ -128,6 +132,9 @@ func (s *State) distribute(fx *Effects) {
 		fx.Wake = append(fx.Wake, c)
 		return true
 	})
+	if len(s.waiting) > 0 && s.pool > 0 && !left {
+		fx.Load = true
+	}
 }
 
 // promise assigns the first ready message to c.

@@ -47,6 +47,55 @@ type machine struct {
 	consumers []*Consumer // nil when removed
 	woken     map[*Consumer]bool
 	ops       *int
+	frozen    int // runs outside of memory
+	load      bool
+	cold      bool // there were some when the purge began
+}
+
+// elsewhere is where the test keeps a frozen run.
+type elsewhere struct{ kept []Kept }
+
+// freeze moves messages out of memory as the owner does, and now and then
+// finds that they were wanted meanwhile.
+func (x *machine) freeze(t *rapid.T) {
+	kept, ok := x.s.Freeze(int64(rapid.IntRange(1, 300).Draw(t, "bytes")))
+	if !ok {
+		return
+	}
+	if rapid.IntRange(0, 3).Draw(t, "meanwhile") == 0 {
+		x.done()
+		x.publish(3)
+		for i := range x.consumers {
+			if i := i; x.woken[x.consumers[i]] {
+				x.take(i, 10)
+			}
+		}
+	}
+	e := &elsewhere{}
+	for _, k := range kept { // another copy of the bytes
+		sl, off, dst := x.w.Alloc(int(k.Size))
+		copy(dst, k.Slab.Bytes(k.Off, k.Size))
+		k.Slab, k.Off = sl, off
+		e.kept = append(e.kept, k)
+	}
+	if x.s.Frozen(kept, e) {
+		x.frozen++
+	}
+}
+
+// thaw fetches what was asked for.
+func (x *machine) thaw(t *rapid.T) {
+	x.load = false
+	where, first, ok := x.s.Thaw()
+	if !ok {
+		return
+	}
+	if rapid.IntRange(0, 7).Draw(t, "purged") == 0 {
+		x.purge()
+	}
+	e, _ := where.(*elsewhere)
+	x.s.Thawed(first, e.kept, &x.fx)
+	x.frozen--
 }
 
 func (x *machine) done() {
@@ -54,7 +103,29 @@ func (x *machine) done() {
 	for _, c := range x.fx.Wake {
 		x.woken[c] = true
 	}
+	x.frozen -= len(x.fx.Freed)
+	x.load = x.load || x.fx.Load
 	x.fx.Reset()
+	hot, pers := int64(0), int64(0)
+	for _, c := range x.s.slots.chunks {
+		if c.cold != nil {
+			hot -= int64(16 * c.live)
+		}
+	}
+	for seq := range x.m.state {
+		hot += 16
+		if x.m.pers[seq] {
+			pers += 16
+		}
+	}
+	if x.s.HotBytes() != hot || x.s.PersistentBytes() != pers {
+		x.t.Fatalf("HotBytes, PersistentBytes = %d, %d, want %d, %d", x.s.HotBytes(), x.s.PersistentBytes(), hot, pers)
+	}
+	for seq := range x.m.next {
+		if _, ok := x.m.state[seq]; ok != x.s.Live(seq) {
+			x.t.Fatalf("message %d: Live = %v", seq, !ok)
+		}
+	}
 	if got, want := x.s.Ready(), len(x.m.ready()); got != want {
 		x.t.Fatalf("Ready = %d, want %d", got, want)
 	}
@@ -150,7 +221,7 @@ func some(t *rapid.T, seqs []uint64) []uint64 {
 
 func (x *machine) step(t *rapid.T) {
 	x.t = t
-	switch rapid.IntRange(0, 11).Draw(t, "op") {
+	switch rapid.IntRange(0, 14).Draw(t, "op") {
 	case 0, 1, 2:
 		x.publish(rapid.IntRange(1, 40).Draw(t, "count"))
 	case 3:
@@ -178,11 +249,17 @@ func (x *machine) step(t *rapid.T) {
 	case 10:
 		if d, ok := x.s.Get(false, &x.fx); ok {
 			x.got(d, -1, false)
-		} else if len(x.m.ready()) > 0 {
+		} else if len(x.m.ready()) > 0 && !x.fx.Load {
 			t.Fatal("get found nothing")
 		}
 	case 11:
 		x.rare(t)
+	case 12, 13:
+		x.freeze(t)
+	case 14:
+		if x.load {
+			x.thaw(t)
+		}
 	}
 	x.done()
 }
@@ -212,9 +289,15 @@ func (x *machine) rare(t *rapid.T) {
 		x.s.Tick(&x.fx)
 		return
 	}
+	x.purge()
+}
+
+func (x *machine) purge() {
 	want := x.m.ready()
+	x.cold = x.frozen > 0
+	defer func() { x.cold = false }()
 	if n := x.s.Purge(&x.fx); n != len(want) {
-		t.Fatalf("purged %d, want %d", n, len(want))
+		x.t.Fatalf("purged %d, want %d", n, len(want))
 	}
 	x.settled(want)
 	for _, seq := range want {
@@ -224,8 +307,8 @@ func (x *machine) rare(t *rapid.T) {
 
 // settled checks that exactly the persistent ones of seqs were reported.
 func (x *machine) settled(seqs []uint64) {
-	for _, seq := range seqs {
-		if got := slices.Contains(x.fx.Settled, seq); got != x.m.pers[seq] {
+	for _, seq := range seqs { // of a run outside of memory transient ones may be among them
+		if got := slices.Contains(x.fx.Settled, seq); got != x.m.pers[seq] && (!got || !x.cold) {
 			x.t.Fatalf("message %d: reported settled %v, persistent %v", seq, got, x.m.pers[seq])
 		}
 	}
@@ -239,10 +322,14 @@ func (x *machine) consumer(i int) *Consumer {
 }
 
 // drain lets every woken consumer come until nothing more happens.
-func (x *machine) drain() {
+func (x *machine) drain(t *rapid.T) {
 	for range 3 {
 		for busy := true; busy; {
-			busy = false
+			busy = x.load
+			if x.load {
+				x.thaw(t)
+				x.done()
+			}
 			for i, c := range x.consumers {
 				if x.woken[c] {
 					delete(x.woken, c)
@@ -270,7 +357,7 @@ func TestModel(t *testing.T) {
 		x.consumers = append(x.consumers, c)
 		x.s.Add(c, &x.fx)
 		x.done()
-		x.drain()
+		x.drain(t)
 		if n := x.s.Ready(); n > 0 {
 			t.Fatalf("%d messages are ready and nobody was woken for them", n)
 		}
@@ -283,6 +370,9 @@ func TestModel(t *testing.T) {
 		}
 		x.s.Tick(&x.fx)
 		x.done()
+		if x.frozen != 0 {
+			t.Fatalf("%d runs outside of memory are left", x.frozen)
+		}
 		if len(x.s.slots.chunks)+len(x.s.slots.strays)+len(x.s.slots.rows.all) > 0 {
 			t.Fatalf("an empty queue keeps %d chunks, %d strays, %d slabs",
 				len(x.s.slots.chunks), len(x.s.slots.strays), len(x.s.slots.rows.all))

@@ -42,10 +42,18 @@ type Effects struct {
 	// Settled lists the sequence numbers of persistent messages that are
 	// gone for good: what the Log has to be told.
 	Settled []uint64
+	// Freed lists where messages were kept outside of memory that are gone.
+	Freed []any
+	// Load says that somebody waits for messages that are outside of memory:
+	// Thaw and Thawed should follow.
+	Load bool
 }
 
 // Reset empties the effects for the next step.
-func (fx *Effects) Reset() { fx.Wake, fx.Settled = fx.Wake[:0], fx.Settled[:0] }
+func (fx *Effects) Reset() {
+	clear(fx.Freed)
+	fx.Wake, fx.Settled, fx.Freed, fx.Load = fx.Wake[:0], fx.Settled[:0], fx.Freed[:0], false
+}
 
 // Limits bound the messages that wait in a queue; the oldest go first
 // (x-max-length, x-max-length-bytes with overflow drop-head). Nil is no limit.
@@ -69,6 +77,9 @@ type State struct {
 	unacked    int
 	readyBytes int64
 	bytes      int64 // of ready and unacked images
+	coldBytes  int64 // of those that are outside of memory
+	// persistentBytes is of those that the Log keeps.
+	persistentBytes int64
 
 	consumers []*Consumer
 	waiting   []*Consumer // in the order in which they began to wait
@@ -96,6 +107,9 @@ func (s *State) Publish(batch []Message, fx *Effects) {
 		s.slots.push(&batch[i])
 		s.readyBytes += int64(batch[i].Size)
 		s.bytes += int64(batch[i].Size)
+		if batch[i].Persistent {
+			s.persistentBytes += int64(batch[i].Size)
+		}
 	}
 	s.pool += len(batch)
 	s.distribute(fx)
@@ -114,7 +128,11 @@ func (s *State) dropHead(fx *Effects) {
 	for s.pool+len(s.returned) > 0 && s.over() {
 		var nobody Consumer
 		one := 1
-		seq, _ := s.nextFor(&nobody, &one)
+		seq, ok := s.nextFor(&nobody, &one)
+		if !ok { // dropped when it is in memory again
+			fx.Load = true
+			return
+		}
 		s.drop(seq, fx)
 	}
 }
@@ -158,15 +176,23 @@ func (s *State) Take(c *Consumer, limit, budget int, dst []Delivery, fx *Effects
 	if taken == 0 {
 		s.wait(c)
 	}
+	if taken < room && budget > 0 && s.pool > 0 && !s.available() {
+		fx.Load = true
+	}
 	return dst
 }
 
-// Get takes one ready message for basic.get; ok is false when there is none.
+// Get takes one ready message for basic.get; ok is false when there is none,
+// or none in memory yet.
 // Messages promised to consumers are not touched unless nothing else is left.
 func (s *State) Get(noAck bool, fx *Effects) (d Delivery, ok bool) {
 	getter := Consumer{NoAck: noAck}
 	common := 1
 	seq, ok := s.nextFor(&getter, &common)
+	if !ok && s.pool > 0 { // outside of memory: come again
+		fx.Load = true
+		return Delivery{}, false
+	}
 	if !ok {
 		if !s.unassign() {
 			return Delivery{}, false
@@ -192,32 +218,19 @@ func (s *State) nextFor(c *Consumer, common *int) (uint64, bool) {
 		s.assigned--
 		return seq, true
 	}
-	if *common > 0 && s.pool > 0 {
+	if *common > 0 && s.available() {
 		*common--
 		return s.advance(), true
 	}
 	return 0, false
 }
 
-// advance moves the read position over the next message of the pool.
+// advance moves the read position over the next message of the pool;
+// available or headChunk has just found it in memory.
 func (s *State) advance() uint64 {
-	for {
-		seq := s.head
-		c := s.slots.chunkOf(seq)
-		if c == nil { // a freed run of gone messages
-			s.head = s.slots.after(seq)
-			continue
-		}
-		s.head++
-		ready := c.slots[seq-c.first].state() == stateReady
-		if ready {
-			s.pool--
-			return seq
-		}
-		if s.head == c.end() {
-			s.slots.passed(c)
-		}
-	}
+	s.head++
+	s.pool--
+	return s.head - 1
 }
 
 // deliver hands ready message seq to c.
@@ -244,6 +257,7 @@ func (s *State) forget(seq uint64, sl *slot, fx *Effects) {
 	s.bytes -= int64(sl.size)
 	if sl.meta&metaPersistent != 0 {
 		fx.Settled = append(fx.Settled, seq)
+		s.persistentBytes -= int64(sl.size)
 	}
 	s.slots.remove(seq, s.head)
 }
@@ -314,6 +328,10 @@ func (s *State) Purge(fx *Effects) int {
 	}
 	s.returned = nil
 	for s.pool > 0 {
+		if c := s.headChunk(); c.cold != nil {
+			s.purgeCold(c, fx)
+			continue
+		}
 		s.drop(s.advance(), fx)
 	}
 	return n

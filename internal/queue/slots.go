@@ -49,10 +49,16 @@ const (
 type chunk struct {
 	first uint64
 	slots []slot
-	live  int // slots that are not gone
+	live  int   // slots that are not gone
+	cold  *cold // set while the messages are outside of memory; slots is nil then
 }
 
-func (c *chunk) end() uint64 { return c.first + uint64(len(c.slots)) }
+func (c *chunk) end() uint64 {
+	if c.cold != nil {
+		return c.first + c.cold.span
+	}
+	return c.first + uint64(len(c.slots))
+}
 
 // thin reports whether a chunk that has been read is worth freeing. One that
 // is still being filled is kept until it is empty.
@@ -81,33 +87,42 @@ func (q *slots) push(m *Message) uint64 {
 	if c == nil || len(c.slots) == cap(c.slots) || c.end() != q.next {
 		c = q.addChunk(c)
 	}
-	meta := uint32(m.RouteLen)<<metaRouteShift | stateReady
-	if m.Persistent {
-		meta |= metaPersistent
-	}
-	c.slots = append(c.slots, slot{row: q.rows.hold(m.Slab), off: m.Off, size: m.Size, meta: meta})
+	c.slots = append(c.slots, slot{row: q.rows.hold(m.Slab), off: m.Off, size: m.Size, meta: m.meta()})
 	c.live++
 	q.next++
 	return q.next - 1
 }
 
+// meta is the meta of a ready message's slot.
+func (m *Message) meta() uint32 {
+	meta := uint32(m.RouteLen)<<metaRouteShift | stateReady
+	if m.Persistent {
+		meta |= metaPersistent
+	}
+	return meta
+}
+
 func (q *slots) addChunk(last *chunk) *chunk {
 	size := minChunk
-	if last != nil {
-		size = min(2*cap(last.slots), maxChunk)
+	switch {
+	case last == nil:
+	case last.cold != nil:
+		size = maxChunk
+	default:
+		size = min(max(2*cap(last.slots), minChunk), maxChunk)
 	}
 	c := q.spare
 	if q.spare = nil; c == nil || cap(c.slots) < size {
 		c = &chunk{slots: make([]slot, 0, size)}
 	}
-	c.first, c.slots, c.live = q.next, c.slots[:0], 0
+	c.first, c.slots, c.live, c.cold = q.next, c.slots[:0], 0, nil
 	q.chunks = append(q.chunks, c)
 	return c
 }
 
 // chunkOf finds the chunk that holds seq, or nil.
 func (q *slots) chunkOf(seq uint64) *chunk {
-	if h := q.hint; h != nil && seq-h.first < uint64(len(h.slots)) {
+	if h := q.hint; h != nil && seq >= h.first && seq < h.end() {
 		return h
 	}
 	i, ok := slices.BinarySearchFunc(q.chunks, seq, func(c *chunk, seq uint64) int {
@@ -137,9 +152,12 @@ func (q *slots) after(seq uint64) uint64 {
 	return q.next
 }
 
-// get returns the slot of seq by value; gone when there is none.
+// get returns the slot of seq by value; gone when there is none in memory.
 func (q *slots) get(seq uint64) slot {
 	if c := q.chunkOf(seq); c != nil {
+		if c.cold != nil {
+			return slot{}
+		}
 		return c.slots[seq-c.first]
 	}
 	return q.strays[seq]
@@ -200,6 +218,20 @@ func (q *slots) free(c *chunk) {
 	if q.spare == nil || cap(q.spare.slots) < cap(c.slots) {
 		q.spare = c
 	}
+}
+
+// split cuts a chunk in two, the first with n slots.
+func (q *slots) split(c *chunk, n int) {
+	rest := &chunk{first: c.first + uint64(n), slots: c.slots[n:]}
+	c.slots = c.slots[:n:n]
+	for i := range rest.slots {
+		if rest.slots[i].state() != stateGone {
+			rest.live++
+		}
+	}
+	c.live -= rest.live
+	q.chunks = slices.Insert(q.chunks, slices.Index(q.chunks, c)+1, rest)
+	q.hint = nil
 }
 
 // trim gives memory back that an idle queue does not need.

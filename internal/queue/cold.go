@@ -1,0 +1,296 @@
+package queue
+
+import "slices"
+
+// Kept is a message with its place, on its way out of memory or back.
+type Kept struct {
+	Message
+
+	Seq         uint64
+	Redelivered bool
+}
+
+// Cold describes a run of ready messages that are not in memory.
+type Cold struct {
+	// Where is whatever the owner needs to find them again.
+	Where any
+	// Seqs are the messages' sequence numbers, ascending; not more than MaxRun
+	// of them, and the last less than MaxRun above the first.
+	Seqs []uint64
+	// Bytes is the size of their images, PersistentBytes that of those that
+	// the Log keeps.
+	Bytes, PersistentBytes int64
+}
+
+// MaxRun is how many sequence numbers a run outside of memory may span.
+const MaxRun = maxChunk
+
+// cold is what memory keeps of a chunk whose messages are elsewhere.
+type cold struct {
+	where      any
+	span       uint64
+	mask       []uint64 // a bit for each message that is there; nil: all
+	bytes      int64
+	persistent int64 // bytes
+	loading    bool
+}
+
+func (c *cold) has(i uint64) bool { return c.mask == nil || c.mask[i/64]&(1<<(i%64)) != 0 }
+
+// coldChunk makes the chunk of a run.
+func coldChunk(r *Cold) *chunk {
+	first := r.Seqs[0]
+	k := &cold{where: r.Where, span: r.Seqs[len(r.Seqs)-1] - first + 1, bytes: r.Bytes, persistent: r.PersistentBytes}
+	if k.span != uint64(len(r.Seqs)) {
+		k.mask = make([]uint64, (k.span+63)/64)
+		for _, seq := range r.Seqs {
+			k.mask[(seq-first)/64] |= 1 << ((seq - first) % 64)
+		}
+	}
+	return &chunk{first: first, live: len(r.Seqs), cold: k}
+}
+
+// Restore enters messages that an earlier life of the queue left: runs in
+// order, behind one another. It is called before anything else; next is the
+// sequence number of the next message.
+func (s *State) Restore(runs []Cold, next uint64) {
+	for i := range runs {
+		r := &runs[i]
+		s.slots.chunks = append(s.slots.chunks, coldChunk(r))
+		s.pool += len(r.Seqs)
+		s.bytes += r.Bytes
+		s.readyBytes += r.Bytes
+		s.coldBytes += r.Bytes
+		s.persistentBytes += r.PersistentBytes
+	}
+	s.slots.next = next
+	if len(runs) > 0 {
+		s.head = runs[0].Seqs[0]
+	} else {
+		s.head = next
+	}
+}
+
+// HotBytes returns the size of the messages that are in memory.
+func (s *State) HotBytes() int64 { return s.bytes - s.coldBytes }
+
+// PersistentBytes returns the size of the messages that the Log keeps.
+func (s *State) PersistentBytes() int64 { return s.persistentBytes }
+
+// Live reports whether a message is in the queue.
+func (s *State) Live(seq uint64) bool {
+	c := s.slots.chunkOf(seq)
+	if c != nil && c.cold != nil {
+		return c.cold.has(seq - c.first)
+	}
+	sl := s.slots.get(seq)
+	return sl.state() != stateGone
+}
+
+// Freeze picks messages that will be wanted last, with about most bytes, to
+// be moved out of memory; ok is false when there are none. They stay where
+// they are until Frozen is called.
+func (s *State) Freeze(most int64) (kept []Kept, ok bool) {
+	c := s.coldest()
+	if c == nil {
+		return nil, false
+	}
+	total := int64(0)
+	n := 0
+	for i := range c.slots {
+		if c.slots[i].state() != stateGone {
+			total += int64(c.slots[i].size)
+		}
+		if total > most && n > 0 {
+			break
+		}
+		n = i + 1
+	}
+	if n < len(c.slots) {
+		s.slots.split(c, n)
+	} else {
+		c.slots = c.slots[:n:n] // sealed: what comes next begins another chunk
+	}
+	for i := range c.slots {
+		sl := &c.slots[i]
+		if sl.state() != stateGone {
+			kept = append(kept, Kept{Seq: c.first + uint64(i), Redelivered: sl.meta&metaRedelivered != 0, Message: Message{
+				Slab: s.slots.rows.all[sl.row].slab, Off: sl.off, Size: sl.size, RouteLen: uint16(sl.routeLen()), //nolint:gosec // it came as one
+				Persistent: sl.meta&metaPersistent != 0,
+			}})
+		}
+	}
+	return kept, len(kept) > 0
+}
+
+// coldest finds the last chunk in memory behind the one that is being read
+// in which all that is there is ready; nil when there is none.
+func (s *State) coldest() *chunk {
+	q := s.slots.chunks
+	for i := len(q) - 1; i >= 0 && q[i].cold == nil; i-- {
+		if q[i].first > s.head && q[i].live > 0 {
+			return q[i]
+		}
+	}
+	var found *chunk
+	for _, c := range q {
+		if c.first > s.head {
+			if c.cold != nil {
+				break
+			}
+			if c.live > 0 {
+				found = c
+			}
+		}
+	}
+	return found
+}
+
+// Frozen says that what Freeze picked is kept at where; the queue lets go of
+// it. False: it was wanted meanwhile and stays.
+func (s *State) Frozen(kept []Kept, where any) bool {
+	c := s.slots.chunkOf(kept[0].Seq)
+	if c == nil || c.cold != nil || c.first <= s.head || c.live != len(kept) || c.end() <= kept[len(kept)-1].Seq {
+		return false
+	}
+	r := Cold{Where: where, Seqs: make([]uint64, len(kept))}
+	for i := range kept {
+		r.Seqs[i] = kept[i].Seq
+		r.Bytes += int64(kept[i].Size)
+		if kept[i].Persistent {
+			r.PersistentBytes += int64(kept[i].Size)
+		}
+	}
+	for i := range c.slots {
+		if c.slots[i].state() != stateGone {
+			s.slots.rows.drop(c.slots[i].row)
+		}
+	}
+	n := coldChunk(&r)
+	c.slots, c.cold, c.live, c.first = nil, n.cold, n.live, n.first
+	s.slots.hint = nil
+	s.coldBytes += r.Bytes
+	return true
+}
+
+// Thaw says where the messages at the read position are, and that they are
+// being fetched: Thawed must follow. ok is false when they are in memory or
+// being fetched already.
+func (s *State) Thaw() (where any, first uint64, ok bool) {
+	c := s.headChunk()
+	if s.pool == 0 || c == nil || c.cold == nil || c.cold.loading {
+		return nil, 0, false
+	}
+	c.cold.loading = true
+	return c.cold.where, c.first, true
+}
+
+// ThawAt is Thaw for the run that message seq is in. Busy says that it is
+// being fetched already.
+func (s *State) ThawAt(seq uint64) (where any, first uint64, busy, ok bool) {
+	c := s.slots.chunkOf(seq)
+	if c == nil || c.cold == nil || !c.cold.has(seq-c.first) {
+		return nil, 0, false, false
+	}
+	if c.cold.loading {
+		return nil, 0, true, false
+	}
+	c.cold.loading = true
+	return c.cold.where, c.first, false, true
+}
+
+// Where returns where message seq is kept, nil when it is in memory or gone.
+func (s *State) Where(seq uint64) any {
+	if c := s.slots.chunkOf(seq); c != nil && c.cold != nil && c.cold.has(seq-c.first) {
+		return c.cold.where
+	}
+	return nil
+}
+
+// Thawed brings the run that begins at first back into memory. False: it is
+// not wanted any more, the queue was purged.
+func (s *State) Thawed(first uint64, kept []Kept, fx *Effects) bool {
+	c := s.slots.chunkOf(first)
+	if c == nil || c.cold == nil || c.first != first || !c.cold.loading {
+		return false
+	}
+	c.slots = make([]slot, c.cold.span)
+	for i := range kept {
+		k := &kept[i]
+		sl := &c.slots[k.Seq-first]
+		*sl = slot{row: s.slots.rows.hold(k.Slab), off: k.Off, size: k.Size, meta: k.meta()}
+		if k.Redelivered {
+			sl.meta |= metaRedelivered
+		}
+	}
+	s.coldBytes -= c.cold.bytes
+	c.cold = nil
+	s.distribute(fx)
+	s.dropHead(fx)
+	return true
+}
+
+// Discard lets go of everything and returns where the messages outside of
+// memory are, but for those being fetched: their Thawed is told.
+func (s *State) Discard() (where []any) {
+	for _, c := range s.slots.chunks {
+		if c.cold != nil && !c.cold.loading {
+			where = append(where, c.cold.where)
+		}
+	}
+	*s = State{}
+	return where
+}
+
+// available reports whether a shared message can be had without fetching it.
+func (s *State) available() bool {
+	if len(s.returned) > 0 {
+		return true
+	}
+	if s.pool == 0 {
+		return false
+	}
+	c := s.headChunk()
+	return c != nil && c.cold == nil
+}
+
+// headChunk moves the read position to the next ready message, or to the run
+// that has it, and returns its chunk; nil when the pool is empty.
+func (s *State) headChunk() *chunk {
+	for s.pool > 0 {
+		c := s.slots.chunkOf(s.head)
+		switch {
+		case c == nil: // a freed run of gone messages
+			s.head = s.slots.after(s.head)
+		case c.cold != nil || c.slots[s.head-c.first].state() == stateReady:
+			return c
+		default:
+			s.head++
+			if s.head == c.end() {
+				s.slots.passed(c)
+			}
+		}
+	}
+	return nil
+}
+
+// purgeCold drops the run at the read position.
+func (s *State) purgeCold(c *chunk, fx *Effects) {
+	for i := range c.cold.span {
+		if c.cold.persistent > 0 && c.cold.has(i) {
+			fx.Settled = append(fx.Settled, c.first+i)
+		}
+	}
+	s.pool -= c.live
+	s.bytes -= c.cold.bytes
+	s.readyBytes -= c.cold.bytes
+	s.coldBytes -= c.cold.bytes
+	s.persistentBytes -= c.cold.persistent
+	if !c.cold.loading {
+		fx.Freed = append(fx.Freed, c.cold.where)
+	}
+	s.head = c.end()
+	i := slices.Index(s.slots.chunks, c)
+	s.slots.chunks = slices.Delete(s.slots.chunks, i, i+1)
+	s.slots.hint = nil
+}
