@@ -34,10 +34,16 @@ type Options struct {
 	Log         Log
 	// NextUID numbers queues for the Log; a number is never used again.
 	NextUID func() uint64
-	// MemoryLimit is how many bytes of messages may lie in memory before
-	// publishers are made to wait; 0: no limit.
+	// Backlog takes messages for which there is no room; nil: publishers wait.
+	Backlog Backlog
+	// MemoryLimit is how many bytes of messages may lie in memory; 0: no
+	// limit. From three quarters of it on they are moved to the Backlog, at
+	// all of it publishers are made to wait.
 	MemoryLimit int64
-	Logger      *slog.Logger
+	// Failed is told that messages cannot be read that must be there: the
+	// process has to end, its next life finds them in the Log.
+	Failed func(error)
+	Logger *slog.Logger
 }
 
 // Broker holds the vhosts of all clusters.
@@ -45,6 +51,7 @@ type Broker struct {
 	opts   Options
 	memory *Memory
 	rules  *rules
+	uids   *uids
 
 	mu     sync.Mutex // serialises changes of vhosts
 	vhosts atomic.Pointer[map[meta.VhostRef]*Vhost]
@@ -52,7 +59,13 @@ type Broker struct {
 
 // New returns a broker without vhosts.
 func New(o Options) *Broker {
-	b := &Broker{opts: o, memory: &Memory{limit: o.MemoryLimit}, rules: newRules()}
+	if o.Failed == nil {
+		o.Failed = func(error) {}
+	}
+	b := &Broker{
+		opts: o, memory: &Memory{limit: o.MemoryLimit, pressure: make(chan struct{}, 1)}, rules: newRules(),
+		uids: &uids{m: map[uint64]*Queue{}},
+	}
 	b.vhosts.Store(&map[meta.VhostRef]*Vhost{})
 	return b
 }
@@ -116,14 +129,50 @@ func (b *Broker) Tick() {
 	}
 }
 
-// Memory counts the bytes of all messages in memory.
-type Memory struct {
-	used  atomic.Int64
-	limit int64
+// Blocked says why publishers have to wait, as connection.blocked tells it;
+// empty when they need not.
+func (b *Broker) Blocked() string {
+	switch {
+	case b.memory.Over():
+		return "low on memory"
+	case b.opts.Log.Full():
+		return "low on disk"
+	}
+	return ""
 }
+
+// Memory counts the bytes of all messages in memory, and of those in the Log.
+type Memory struct {
+	used     atomic.Int64
+	logged   atomic.Int64
+	limit    int64
+	pressure chan struct{} // holds a token when there is too much
+}
+
+// add accounts for a change.
+func (m *Memory) add(bytes, logged int64) {
+	if logged != 0 {
+		m.logged.Add(logged)
+	}
+	if bytes != 0 && m.used.Add(bytes) > m.limit/4*3 && bytes > 0 && m.limit > 0 {
+		select {
+		case m.pressure <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// pressed reports whether messages should be moved out of memory.
+func (m *Memory) pressed() bool { return m.limit > 0 && m.used.Load() > m.limit/4*3 }
+
+// relieved returns how many bytes should still be moved.
+func (m *Memory) relieved() int64 { return m.used.Load() - m.limit/2 }
 
 // Used returns the bytes in memory.
 func (m *Memory) Used() int64 { return m.used.Load() }
+
+// Logged returns the bytes that the Log has to keep.
+func (m *Memory) Logged() int64 { return m.logged.Load() }
 
 // Limit returns the bytes from which publishers wait; 0: no limit.
 func (m *Memory) Limit() int64 { return m.limit }

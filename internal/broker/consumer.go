@@ -1,6 +1,9 @@
 package broker
 
 import (
+	"runtime"
+	"slices"
+
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/queue"
@@ -134,15 +137,18 @@ func (v *Vhost) Get(a *Actor, name string, noAck bool) (q *Queue, d queue.Delive
 	if q, err = v.usable(a, name); err != nil {
 		return nil, d, 0, false, err
 	}
-	q.mu.Lock()
-	if !q.closed {
-		d, ok = q.state.Get(noAck, &q.fx)
-		left = q.state.Ready()
+	for more := true; more && !ok; { // again when it had to be fetched
+		q.mu.Lock()
+		if !q.closed {
+			d, ok = q.state.Get(noAck, &q.fx)
+			left = q.state.Ready()
+		}
+		if ok {
+			q.stats.Got++
+		}
+		more = q.fx.Load
+		q.unlock()
 	}
-	if ok {
-		q.stats.Got++
-	}
-	q.unlock()
 	return q, d, left, ok, nil
 }
 
@@ -156,6 +162,28 @@ func (q *Queue) Settle(c *Consumer, seqs []uint64) {
 	}
 	q.state.Settle(c.inner(), seqs, &q.fx)
 	q.stats.Acked += uint64(len(seqs))
+	q.unlock()
+}
+
+// SettleWith is Settle as part of the publisher's next Flush: both are durable
+// or neither.
+func (p *Publisher) SettleWith(q *Queue, c *Consumer, seqs []uint64) {
+	q.mu.Lock()
+	for q.unlogged > 0 && !q.closed { // their puts must be in the log before
+		q.mu.Unlock()
+		runtime.Gosched()
+		q.mu.Lock()
+	}
+	if q.closed {
+		q.mu.Unlock()
+		return
+	}
+	q.state.Settle(c.inner(), seqs, &q.fx)
+	q.stats.Acked += uint64(len(seqs))
+	if q.Durable && len(q.fx.Settled) > 0 {
+		p.batch.Settled = append(p.batch.Settled, Settled{Queue: q.UID, Seqs: slices.Clone(q.fx.Settled)})
+		q.fx.Settled = q.fx.Settled[:0]
+	}
 	q.unlock()
 }
 

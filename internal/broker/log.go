@@ -7,19 +7,29 @@ package broker
 // Records name a message by queue and sequence number, so their order in the
 // log does not matter: what is live is what was logged and not settled.
 type Log interface {
-	// Append takes over batch and returns at once. durable runs when the
-	// batch is on stable storage, in the order of the calls, or with the
-	// error that fenced the log; nil when nobody waits.
+	// Append adds a batch, of which nothing is needed any more when it
+	// returns. durable runs when the batch is on stable storage, in the order
+	// of the calls, or with the error that fenced the log; nil when nobody
+	// waits. Append may block while the disk is behind.
 	Append(batch Batch, durable func(error))
+	// Full reports that there is no space left: publishers have to wait.
+	Full() bool
 	// Close syncs what was appended and ends the log.
 	Close() error
 }
 
-// Batch is what one step of one connection makes durable.
+// Batch is what one step of one connection makes durable: all of it or none.
 type Batch struct {
-	Images  [][]byte // of persistent messages, each once; slab memory
-	Places  []Place  // the queues they went to
-	Settled []Settled
+	Images    [][]byte // of persistent messages, each once; slab memory
+	Places    []Place  // the queues they went to
+	Settled   []Settled
+	Delivered []Delivered
+}
+
+func (b *Batch) reset() {
+	clear(b.Images)
+	clear(b.Settled)
+	b.Images, b.Places, b.Settled, b.Delivered = b.Images[:0], b.Places[:0], b.Settled[:0], b.Delivered[:0]
 }
 
 // Place is one message in one queue.
@@ -35,8 +45,20 @@ type Settled struct {
 	Seqs  []uint64
 }
 
+// Delivered says up to which sequence number a queue's messages may have been
+// delivered: those below are marked as redelivered in the queue's next life.
+type Delivered struct {
+	Queue, UpTo uint64
+	// Exact lowers what was said before: at a graceful stop.
+	Exact bool
+}
+
+// deliveredStep is how far ahead of the read position Delivered is logged, so
+// that it is seldom.
+const deliveredStep = 1 << 16
+
 // MemoryLog is a Log that keeps nothing: what was logged is as durable as the
-// process. It stands in until the broker is given a journal.
+// process. It is for tests and throw-away brokers.
 type MemoryLog struct{}
 
 // Append implements Log.
@@ -45,6 +67,9 @@ func (MemoryLog) Append(_ Batch, durable func(error)) {
 		durable(nil)
 	}
 }
+
+// Full implements Log.
+func (MemoryLog) Full() bool { return false }
 
 // Close implements Log.
 func (MemoryLog) Close() error { return nil }

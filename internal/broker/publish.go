@@ -43,6 +43,7 @@ type Publisher struct {
 	runs    []run
 	byQueue map[*Queue]int // index into runs, once there are many
 	batch   Batch
+	waiting []*Queue // their messages are in the batch
 }
 
 // run is what one flush brings one queue.
@@ -142,9 +143,11 @@ func (p *Publisher) index() {
 func (p *Publisher) Flush(durable func(error)) (longest *Queue, logged bool) {
 	for i := range p.runs {
 		r := &p.runs[i]
-		first, ok := r.queue.publish(r.messages)
-		if ok {
+		logged := slices.ContainsFunc(r.images, func(image int) bool { return image >= 0 })
+		first, ok := r.queue.publish(r.messages, logged)
+		if ok && logged {
 			p.place(r, first)
+			p.waiting = append(p.waiting, r.queue)
 		}
 		if r.queue.Consumers() > 0 && (longest == nil || r.queue.Ready() > longest.Ready()) {
 			longest = r.queue
@@ -154,13 +157,17 @@ func (p *Publisher) Flush(durable func(error)) (longest *Queue, logged bool) {
 	}
 	p.runs = p.runs[:0]
 	clear(p.byQueue)
-	if len(p.batch.Places) == 0 {
-		p.batch.Images = p.batch.Images[:0]
-		return longest, false
+	logged = len(p.batch.Places)+len(p.batch.Settled) > 0
+	if logged {
+		p.log.Append(p.batch, durable)
 	}
-	p.log.Append(p.batch, durable)
-	p.batch = Batch{}
-	return longest, true
+	for _, q := range p.waiting {
+		q.appended()
+	}
+	clear(p.waiting)
+	p.waiting = p.waiting[:0]
+	p.batch.reset()
+	return longest, logged
 }
 
 // place notes where the messages of a run went.
@@ -181,7 +188,7 @@ func (p *Publisher) Empty() bool { return len(p.runs) == 0 }
 // Release gives back what an idle connection does not need.
 func (p *Publisher) Release() {
 	p.slabs.Release()
-	p.runs, p.byQueue, p.batch = nil, nil, Batch{}
+	p.runs, p.byQueue, p.batch, p.waiting = nil, nil, Batch{}, nil
 	p.top, p.route, p.queues = nil, nil, nil
 }
 

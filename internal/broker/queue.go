@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,8 +23,11 @@ type Queue struct {
 	vhost  string // wire name, for texts
 	log    Log
 	memory *Memory
+	uids   *uids
+	failed func(error)
 
 	ready     atomic.Int64 // messages; for flow control, without the lock
+	hot       atomic.Int64 // bytes in memory
 	consumers atomic.Int32
 
 	mu        sync.Mutex // guards what follows
@@ -32,8 +36,16 @@ type Queue struct {
 	exclusive *Consumer // the consumer that has the queue to itself
 	served    bool      // ever had a consumer
 	closed    bool
-	bytes     int64 // of state, as counted in memory
+	logged    int64 // of state, bytes as counted in memory
 	stats     QueueStats
+
+	// A settle must not come before its put in the log: while batches that
+	// are in state are on their way there, settles gather.
+	unlogged int
+	deferred []uint64
+
+	delivered   uint64 // what the log was told last
+	redelivered uint64 // messages below were delivered by an earlier life
 }
 
 // QueueStats are a queue's counters since it was made.
@@ -104,11 +116,8 @@ func (v *Vhost) checkQueue(d *QueueDeclare) *amqp.Error {
 
 // addQueue records and enters a new queue; v.mu is held.
 func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
-	q := &Queue{
-		Name: d.Name, UID: v.opts.NextUID(), Durable: d.Durable, AutoDelete: d.AutoDelete, Exclusive: d.Exclusive,
-		Arguments: d.Arguments, vhost: v.wire, log: v.opts.Log, memory: v.memory,
-	}
-	q.state.Limits = limits(d.Arguments)
+	q := v.newQueue(d.Name, v.opts.NextUID(), d.Arguments)
+	q.Durable, q.AutoDelete, q.Exclusive = d.Durable, d.AutoDelete, d.Exclusive
 	if d.Exclusive {
 		q.owner = a.Conn
 	}
@@ -125,18 +134,31 @@ func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
 		if err != nil {
 			return nil, v.stored(err)
 		}
+		v.uids.set(q)
 	}
 	v.change(func(t *topology) { t.queues = t.queues.Set(q.Name, q) })
 	return q, nil
 }
 
-// RestoreQueue enters a queue that the definitions already hold.
-func (v *Vhost) RestoreQueue(m meta.Queue) {
+func (v *Vhost) newQueue(name string, uid uint64, arguments amqp.Table) *Queue {
 	q := &Queue{
-		Name: m.Name, UID: m.UID, Durable: true, AutoDelete: m.AutoDelete,
-		Arguments: m.Arguments, vhost: v.wire, log: v.opts.Log, memory: v.memory,
+		Name: name, UID: uid, Arguments: arguments,
+		vhost: v.wire, log: v.opts.Log, memory: v.memory, uids: v.uids, failed: v.opts.Failed,
 	}
-	q.state.Limits = limits(m.Arguments)
+	q.state.Limits = limits(arguments)
+	return q
+}
+
+// RestoreQueue enters a queue that the definitions already hold, with what is
+// left of its messages.
+func (v *Vhost) RestoreQueue(m meta.Queue, r Restored) {
+	q := v.newQueue(m.Name, m.UID, m.Arguments)
+	q.Durable, q.AutoDelete = true, m.AutoDelete
+	q.mu.Lock()
+	q.state.Restore(r.Runs, r.Next)
+	q.delivered, q.redelivered = r.Delivered, min(r.Delivered, r.Next)
+	q.unlock()
+	v.uids.set(q)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.change(func(t *topology) { t.queues = t.queues.Set(q.Name, q) })
@@ -283,46 +305,106 @@ func (v *Vhost) Purge(a *Actor, name string) (int, *amqp.Error) {
 	return n, nil
 }
 
-// unlock ends a step: it accounts for memory, tells the log what is gone for
-// good, and wakes consumers, the latter two after releasing q.mu.
+// unlock ends a step, and fetches messages that somebody waits for.
 func (q *Queue) unlock() {
-	bytes := q.state.Bytes()
-	if d := bytes - q.bytes; d != 0 {
-		q.memory.used.Add(d)
-		q.bytes = bytes
+	if q.release() {
+		q.warm()
 	}
-	q.ready.Store(int64(q.state.Ready()))
+}
+
+// release ends a step: it accounts for memory, tells the log what is gone for
+// good, and wakes consumers, the latter two after releasing q.mu. It reports
+// whether somebody waits for messages outside of memory.
+func (q *Queue) release() (load bool) {
+	q.account()
 	var few [8]*queue.Consumer
 	wake := append(few[:0], q.fx.Wake...)
-	var settled []uint64
-	if q.Durable && len(q.fx.Settled) > 0 {
-		settled = append(settled, q.fx.Settled...)
+	freed := slices.Clone(q.fx.Freed)
+	load = q.fx.Load
+	var batch Batch
+	if q.Durable {
+		batch = q.toLog()
 	}
 	q.fx.Reset()
 	q.mu.Unlock()
-	if settled != nil {
-		q.log.Append(Batch{Settled: []Settled{{Queue: q.UID, Seqs: settled}}}, nil)
+	if batch.Settled != nil || batch.Delivered != nil {
+		q.log.Append(batch, nil)
 	}
 	for _, c := range wake {
 		if owner, ok := c.Owner.(*Consumer); ok {
 			owner.waker.Wake(owner)
 		}
 	}
+	q.free(freed)
+	return load
+}
+
+// account tells the node what the queue takes.
+func (q *Queue) account() {
+	bytes, logged := q.state.HotBytes(), q.state.PersistentBytes()
+	if before := q.hot.Swap(bytes); before != bytes || q.logged != logged {
+		q.memory.add(bytes-before, logged-q.logged)
+		q.logged = logged
+	}
+	q.ready.Store(int64(q.state.Ready()))
+}
+
+// toLog returns what the log has to be told of a step.
+func (q *Queue) toLog() (b Batch) {
+	if len(q.fx.Settled) > 0 {
+		if q.unlogged > 0 {
+			q.deferred = append(q.deferred, q.fx.Settled...)
+		} else {
+			b.Settled = []Settled{{Queue: q.UID, Seqs: slices.Clone(q.fx.Settled)}}
+		}
+	}
+	if head := q.state.Head(); head > q.delivered && q.state.PersistentBytes() > 0 {
+		q.delivered = head + deliveredStep
+		b.Delivered = []Delivered{{Queue: q.UID, UpTo: q.delivered}}
+	}
+	return b
+}
+
+// free lets go of messages outside of memory.
+func (q *Queue) free(where []any) {
+	for _, w := range where {
+		if c, ok := w.(Cold); ok {
+			c.Free()
+		}
+	}
 }
 
 // publish takes messages in and returns the sequence number of the first; ok
-// is false when the queue was deleted, whose messages go with it.
-func (q *Queue) publish(batch []queue.Message) (first uint64, ok bool) {
+// is false when the queue was deleted, whose messages go with it. When some of
+// them are logged, appended must follow.
+func (q *Queue) publish(batch []queue.Message, logged bool) (first uint64, ok bool) {
 	q.mu.Lock()
 	if q.closed {
 		q.mu.Unlock()
 		return 0, false
 	}
 	first = q.state.Next()
+	if logged {
+		q.unlogged++
+	}
 	q.state.Publish(batch, &q.fx)
 	q.stats.Published += uint64(len(batch))
 	q.unlock()
 	return first, true
+}
+
+// appended says that a batch with messages of this queue is in the log.
+func (q *Queue) appended() {
+	q.mu.Lock()
+	q.unlogged--
+	var settled []uint64
+	if q.unlogged == 0 {
+		settled, q.deferred = q.deferred, nil
+	}
+	q.mu.Unlock()
+	if settled != nil {
+		q.log.Append(Batch{Settled: []Settled{{Queue: q.UID, Seqs: settled}}}, nil)
+	}
 }
 
 // close ends a deleted queue: its messages are dropped and its consumers
@@ -336,9 +418,12 @@ func (q *Queue) close() int {
 	q.closed = true
 	n := q.state.Ready()
 	all := append([]*queue.Consumer(nil), q.state.All()...)
-	q.state, q.fx = queue.State{}, queue.Effects{} // the definition's end says it all to the log
+	cold := q.state.Discard()
+	q.fx, q.deferred = queue.Effects{}, nil // the definition's end says it all to the log
 	q.consumers.Store(0)
 	q.unlock()
+	q.free(cold)
+	q.uids.remove(q.UID)
 	for _, c := range all {
 		if owner, ok := c.Owner.(*Consumer); ok {
 			owner.waker.Cancelled(owner)

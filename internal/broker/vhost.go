@@ -21,6 +21,7 @@ type Vhost struct {
 	opts    *Options
 	memory  *Memory
 	rules   *rules
+	uids    *uids
 
 	top atomic.Pointer[topology] // what publishing reads
 
@@ -55,7 +56,7 @@ func predeclared() []Exchange {
 
 func (b *Broker) newVhost(ref meta.VhostRef, wire string, lenient bool) *Vhost {
 	v := &Vhost{
-		ref: ref, wire: wire, lenient: lenient, opts: &b.opts, memory: b.memory, rules: b.rules,
+		ref: ref, wire: wire, lenient: lenient, opts: &b.opts, memory: b.memory, rules: b.rules, uids: b.uids,
 		noted: map[string]bool{},
 	}
 	top := &topology{}

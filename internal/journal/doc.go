@@ -14,6 +14,7 @@
 //	frame            magic u32 | length u32 | crc32c u32 | synced u32 | entries
 //	put              1 | n | n × (stream, seq) | mark | length | body (uvarints)
 //	settle           2 | stream | n | n × seq, each less the one before
+//	level            3 | stream | value | exact (0 or 1)
 //
 // A frame is a batch: all of it is there after a crash, or none. Its checksum
 // is seeded with the segment's id, so that what an earlier use of the file

@@ -14,13 +14,20 @@ const (
 	frameHeader = 16
 	kindPut     = 1
 	kindSettle  = 2
+	kindLevel   = 3
 	// MaxFrame bounds a batch, so that a damaged length cannot make replay
 	// read without end.
-	MaxFrame = 256 << 20
+	MaxFrame = 1 << 30
 )
 
 // Ref is one place: a number in a stream.
 type Ref struct{ Stream, Seq uint64 }
+
+// Position is where a body lies: an offset in bytes in a segment.
+type Position struct {
+	Segment uint64
+	Off     uint32
+}
 
 // checksum is of a frame's synced field and entries, in segment id.
 func checksum(id uint64, b []byte) uint32 {
@@ -105,10 +112,23 @@ func appendSettle(dst []byte, stream uint64, seqs []uint64) []byte {
 	return dst
 }
 
+// appendLevel encodes a level.
+func appendLevel(dst []byte, stream, value uint64, exact bool) []byte {
+	dst = append(dst, kindLevel)
+	dst = binary.AppendUvarint(dst, stream)
+	dst = binary.AppendUvarint(dst, value)
+	if exact {
+		return append(dst, 1)
+	}
+	return append(dst, 0)
+}
+
 // entries is a reader of a frame's entries.
 type entries struct {
 	b      []byte
 	bad    bool
+	at     Position // of the frame's entries
+	size   int      // of them
 	places []Ref
 	seqs   []uint64
 }
@@ -133,9 +153,10 @@ func (e *entries) count(least int) int {
 	return int(n) //nolint:gosec // at most what is left
 }
 
-// visit hands a frame's entries to v; false: they are not well formed.
-func (e *entries) visit(b []byte, v Visitor) bool {
-	e.b, e.bad = b, false
+// visit hands the entries of the frame at at to v; false: they are not well
+// formed.
+func (e *entries) visit(b []byte, at Position, v Visitor) bool {
+	e.b, e.bad, e.size, e.at = b, false, len(b), Position{at.Segment, at.Off + frameHeader}
 	for len(e.b) > 0 && !e.bad {
 		kind := e.b[0]
 		e.b = e.b[1:]
@@ -144,6 +165,8 @@ func (e *entries) visit(b []byte, v Visitor) bool {
 			e.put(v)
 		case kindSettle:
 			e.settle(v)
+		case kindLevel:
+			e.level(v)
 		default:
 			return false
 		}
@@ -162,8 +185,16 @@ func (e *entries) put(v Visitor) {
 		return
 	}
 	body := e.b[:n]
+	at := Position{e.at.Segment, e.at.Off + uint32(e.size-len(e.b))} //nolint:gosec // within a frame
 	e.b = e.b[n:]
-	v.Put(e.places, mark, body)
+	v.Put(e.places, mark, body, at)
+}
+
+func (e *entries) level(v Visitor) {
+	stream, value := e.number(), e.number()
+	if exact := e.number(); !e.bad {
+		v.Level(stream, value, exact == 1)
+	}
 }
 
 func (e *entries) settle(v Visitor) {

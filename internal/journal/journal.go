@@ -1,10 +1,14 @@
 package journal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/warrenmq/warren/internal/vfs"
 )
@@ -19,12 +23,21 @@ type Options struct {
 	// Live says whether a place is live; it is asked before the oldest
 	// segment's records are put again. It runs in a goroutine of its own.
 	Live func(Ref) bool
+	// Level returns a stream's present level; ok is false when the stream is
+	// gone.
+	Level func(stream uint64) (value uint64, ok bool)
 	// LiveBytes is about how large all live bodies are. The journal takes
 	// twice that on the disk, and KeepSegments more.
 	LiveBytes func() int64
 	// KeepSegments is how many full segments are kept in any case; 0:
 	// DefaultKeepSegments.
 	KeepSegments int
+	// SpaceInterval is how often space is looked for when there was none; 0:
+	// DefaultSpaceInterval.
+	SpaceInterval time.Duration
+	// Space is told when there is no space for another segment, and with nil
+	// when there is again.
+	Space func(error)
 	// Fenced is told, once, why the journal cannot be written to any more.
 	Fenced func(error)
 }
@@ -34,6 +47,8 @@ const (
 	DefaultSegmentSize = 64 << 20
 	// DefaultKeepSegments is how many full segments are kept in any case.
 	DefaultKeepSegments = 8
+	// DefaultSpaceInterval is how often space is looked for.
+	DefaultSpaceInterval = 200 * time.Millisecond
 	// maxPending is how many bytes may wait for the committer before Append
 	// blocks.
 	maxPending = 32 << 20
@@ -54,14 +69,23 @@ type Journal struct {
 
 	spare pending // the committer's
 
+	full atomic.Bool // no space for another segment
+
 	files    sync.Mutex // guards what follows
+	used     sync.Cond  // a free file was taken, or the journal ends
+	ready    sync.Cond  // there is a free file, or there will be none
 	segments []*segment // oldest first; the last is written to, by the committer
 	free     []string   // names of files to be used again
+	fresh    uint64     // number of the next one that is made
 	next     uint64     // id of the next segment
+	ending   error      // why no more files are made
 	begun    bool       // a segment was begun since Open
 	sweeping bool
+	buf      []byte // Open's
 
 	sweeper sync.WaitGroup
+	maker   sync.WaitGroup
+	stop    chan struct{} // closed by Close
 }
 
 // pending is what waits for the committer.
@@ -90,6 +114,12 @@ func (b Batch) Put(places []Ref, mark uint64, body []byte) {
 // Settle takes places of a stream away.
 func (b Batch) Settle(stream uint64, seqs []uint64) {
 	b.p.buf = appendSettle(b.p.buf, stream, seqs)
+}
+
+// Level sets a number of a stream: of all that are in the log the greatest
+// counts, but an exact one takes the place of those before it.
+func (b Batch) Level(stream, value uint64, exact bool) {
+	b.p.buf = appendLevel(b.p.buf, stream, value, exact)
 }
 
 // Append adds one batch, which fill makes, and returns. When it is on stable
@@ -135,12 +165,19 @@ func (j *Journal) add(fill func(Batch), durable func(error)) {
 // Close makes everything durable that was appended, and ends the journal.
 func (j *Journal) Close() error {
 	j.mu.Lock()
+	if j.closed {
+		j.mu.Unlock()
+		return nil
+	}
 	j.closed = true
 	j.more.Signal()
 	j.room.Broadcast()
 	j.mu.Unlock()
+	close(j.stop)
 	<-j.done
 	j.sweeper.Wait()
+	j.end(ErrClosed)
+	j.maker.Wait()
 	var errs []error
 	for _, s := range j.segments {
 		errs = append(errs, s.file.Close())
@@ -257,9 +294,11 @@ func (j *Journal) begin(size, prev int64) (*segment, error) {
 	name := j.name(s.id, "wal")
 	j.next++
 	var err error
-	if n := len(j.free); n > 0 && size == j.opts.SegmentSize {
-		used := j.free[n-1]
-		j.free = j.free[:n-1]
+	if size == j.opts.SegmentSize {
+		var used string
+		if used, err = j.takeFree(); err != nil {
+			return nil, err
+		}
 		if err = j.opts.FS.Rename(used, name); err == nil {
 			s.file, err = j.opts.FS.Open(name)
 		}
@@ -279,22 +318,6 @@ func (j *Journal) begin(size, prev int64) (*segment, error) {
 	return s, nil
 }
 
-// create writes a file in advance, so that what is written later overwrites:
-// quicker to sync than what makes a file longer.
-func (j *Journal) create(name string, size int64) (vfs.File, error) {
-	f, err := j.opts.FS.Create(name)
-	if err != nil {
-		return nil, err
-	}
-	zeros := make([]byte, min(size, 1<<20))
-	for off := int64(0); off < size; off += int64(len(zeros)) {
-		if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), size-off)], off); err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
-	}
-	return f, f.Sync()
-}
-
 // segment is one file of the journal.
 type segment struct {
 	id     uint64
@@ -303,6 +326,34 @@ type segment struct {
 	off    int64 // where the next frame goes
 	synced int64
 	bad    bool // damaged: kept when it is retired
+
+	reading sync.RWMutex
+	gone    bool // retired; guarded by reading
+}
+
+// at is the position of an offset in s.
+func (s *segment) at(off int64) Position { return Position{s.id, uint32(off)} } //nolint:gosec // a segment is less than 4 GiB
+
+// ReadAt reads bytes of a body that replay has shown, as long as its segment
+// is not retired.
+func (j *Journal) ReadAt(p []byte, at Position) error {
+	j.files.Lock()
+	i, ok := slices.BinarySearchFunc(j.segments, at.Segment, func(s *segment, id uint64) int { return cmp.Compare(s.id, id) })
+	if !ok {
+		j.files.Unlock()
+		return fmt.Errorf("%w: segment %016x is not there", ErrCorrupt, at.Segment)
+	}
+	s := j.segments[i]
+	s.reading.RLock()
+	defer s.reading.RUnlock()
+	j.files.Unlock()
+	if s.gone {
+		return fmt.Errorf("%w: segment %016x is not there", ErrCorrupt, at.Segment)
+	}
+	if _, err := s.file.ReadAt(p, int64(at.Off)); err != nil {
+		return fmt.Errorf("read segment %016x: %w", at.Segment, err)
+	}
+	return nil
 }
 
 func (s *segment) write(b []byte) error {

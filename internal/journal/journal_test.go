@@ -7,8 +7,11 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -21,11 +24,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type content struct {
 	put     map[Ref]string
 	settled map[Ref]bool
+	levels  map[uint64]uint64
 }
 
-func newContent() *content { return &content{map[Ref]string{}, map[Ref]bool{}} }
+func newContent() *content { return &content{map[Ref]string{}, map[Ref]bool{}, map[uint64]uint64{}} }
 
-func (c *content) Put(places []Ref, mark uint64, body []byte) {
+func (c *content) Put(places []Ref, mark uint64, body []byte, _ Position) {
 	for _, p := range places {
 		c.put[p] = fmt.Sprintf("%d %s", mark, body)
 	}
@@ -34,6 +38,12 @@ func (c *content) Put(places []Ref, mark uint64, body []byte) {
 func (c *content) Settle(stream uint64, seqs []uint64) {
 	for _, seq := range seqs {
 		c.settled[Ref{stream, seq}] = true
+	}
+}
+
+func (c *content) Level(stream, value uint64, exact bool) {
+	if exact || value > c.levels[stream] {
+		c.levels[stream] = value
 	}
 }
 
@@ -57,6 +67,8 @@ type world struct {
 	gone     map[Ref]bool   // its settle was confirmed
 	bytes    int64
 	next     [3]uint64
+	level    [3]uint64 // what was appended last
+	leveled  [3]uint64 // what was confirmed
 }
 
 func newWorld() *world {
@@ -69,6 +81,12 @@ func (w *world) isLive(r Ref) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.live[r]
+}
+
+func (w *world) levelOf(stream uint64) (uint64, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.level[stream], true
 }
 
 func (w *world) liveBytes() int64 {
@@ -112,9 +130,20 @@ func (w *world) act(j *Journal, r *rand.Rand, wait bool) {
 			w.bytes -= int64(len(w.bodies[ref]) - 2)
 		}
 	}
+	level := w.level
+	if s := r.IntN(30); s < len(level) {
+		level[s] += 10
+	}
+	changed := level != w.level
+	w.level = level
 	w.mu.Unlock()
 	done := make(chan struct{})
 	j.Append(func(b Batch) {
+		for s, value := range level {
+			if changed {
+				b.Level(uint64(s), value, false)
+			}
+		}
 		for _, p := range puts {
 			b.Put(p.places, 7, []byte(p.body))
 		}
@@ -136,6 +165,9 @@ func (w *world) act(j *Journal, r *rand.Rand, wait bool) {
 		for _, ref := range settles {
 			w.gone[ref] = true
 		}
+		if changed {
+			w.leveled = level
+		}
 	})
 	if wait {
 		<-done
@@ -147,6 +179,11 @@ func (w *world) check(c *content) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	got := c.live()
+	for s, value := range w.leveled {
+		if c.levels[uint64(s)] < value || c.levels[uint64(s)] > w.level[s] {
+			return fmt.Errorf("level of stream %d is %d, confirmed was %d", s, c.levels[uint64(s)], value)
+		}
+	}
 	for ref := range w.stored {
 		if !w.settling[ref] && got[ref] != w.bodies[ref] {
 			return fmt.Errorf("confirmed place %v is lost or changed: %q, want %q", ref, got[ref], w.bodies[ref])
@@ -169,6 +206,10 @@ func (w *world) recovered(c *content) {
 	defer w.mu.Unlock()
 	got := c.live()
 	w.bytes = 0
+	for s := range w.level {
+		w.level[s] = c.levels[uint64(s)]
+		w.leveled[s] = w.level[s]
+	}
 	for ref := range w.bodies {
 		_, ok := got[ref]
 		delete(w.live, ref)
@@ -186,7 +227,8 @@ func (w *world) recovered(c *content) {
 func simulate(seed uint64) error {
 	r := rand.New(rand.NewPCG(seed, 1))
 	fs, w := vfs.NewMem(), newWorld()
-	o := Options{Dir: "d", SegmentSize: 2000 + int64(r.IntN(3000)), KeepSegments: 1 + r.IntN(2), Live: w.isLive, LiveBytes: w.liveBytes}
+	o := Options{Dir: "d", SegmentSize: 2000 + int64(r.IntN(3000)), KeepSegments: 1 + r.IntN(2), Live: w.isLive, LiveBytes: w.liveBytes, Level: w.levelOf,
+		SpaceInterval: time.Millisecond}
 	for life := range 2 + r.IntN(4) {
 		fs.SetFault(nil)
 		o.FS = fs
@@ -203,8 +245,14 @@ func simulate(seed uint64) error {
 		}
 		w.recovered(c)
 		if at := r.IntN(120); at < 100 {
-			kind := r.IntN(3)
+			kind, space := r.IntN(4), at+r.IntN(20)
 			fs.SetFault(func(op vfs.Op) error {
+				if kind == 3 { // the disk is full for a while: nobody need notice
+					if op.N >= at && op.N < space && (op.Kind == "create" || op.Kind == "write" && strings.HasSuffix(op.Name, ".free")) {
+						return syscall.ENOSPC
+					}
+					return nil
+				}
 				if op.N >= at && kind < 2 || op.N == at {
 					return errors.New("EIO") // for good, or once
 				}

@@ -14,8 +14,9 @@ import (
 // log. A place may be put more than once, and settled before it is put. Slices
 // are valid during the call.
 type Visitor interface {
-	Put(places []Ref, mark uint64, body []byte)
+	Put(places []Ref, mark uint64, body []byte, at Position)
 	Settle(stream uint64, seqs []uint64)
+	Level(stream, value uint64, exact bool)
 }
 
 // Report says what was found when a journal was opened.
@@ -40,8 +41,11 @@ func Open(o Options, v Visitor) (*Journal, *Report, error) {
 	if o.KeepSegments == 0 {
 		o.KeepSegments = DefaultKeepSegments
 	}
-	j := &Journal{opts: o, next: 1, done: make(chan struct{})}
-	j.more.L, j.room.L = &j.mu, &j.mu
+	if o.SpaceInterval == 0 {
+		o.SpaceInterval = DefaultSpaceInterval
+	}
+	j := &Journal{opts: o, next: 1, fresh: freshID, done: make(chan struct{}), stop: make(chan struct{})}
+	j.more.L, j.room.L, j.used.L, j.ready.L = &j.mu, &j.mu, &j.files, &j.files
 	if err := o.FS.SyncDir(o.Dir); err != nil {
 		return nil, nil, fmt.Errorf("journal directory: %w", err)
 	}
@@ -50,6 +54,7 @@ func Open(o Options, v Visitor) (*Journal, *Report, error) {
 		return nil, nil, err
 	}
 	go j.run()
+	j.maker.Go(j.make)
 	return j, r, nil
 }
 
@@ -57,7 +62,7 @@ func Open(o Options, v Visitor) (*Journal, *Report, error) {
 type found struct {
 	*segment
 
-	data []byte
+	data []byte // once it is scanned
 	prev int64
 }
 
@@ -80,7 +85,9 @@ func (j *Journal) replay(v Visitor, r *Report) error {
 			continue
 		}
 		if last != nil {
-			j.scan(last, f.prev, v, r)
+			if _, err := j.scan(last, f.prev, v, r); err != nil {
+				return err
+			}
 		}
 		last = f
 	}
@@ -89,6 +96,7 @@ func (j *Journal) replay(v Visitor, r *Report) error {
 			return err
 		}
 	}
+	j.buf = nil
 	return j.opts.FS.SyncDir(j.opts.Dir)
 }
 
@@ -105,18 +113,42 @@ func (j *Journal) list() ([]uint64, error) {
 		if err != nil || len(text) != 16 {
 			continue
 		}
-		j.next = max(j.next, id+1)
+		if id >= freshID {
+			j.fresh = max(j.fresh, id+1)
+		} else {
+			j.next = max(j.next, id+1)
+		}
 		switch ending {
 		case "wal":
 			ids = append(ids, id)
 		case "free":
-			j.free = append(j.free, j.name(id, ending))
+			if err := j.addFree(j.name(id, ending)); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return ids, nil
 }
 
-// read reads a segment file; nil when it does not have the header of id.
+// addFree notes a file that can be used again, or removes it: one that was
+// being made when the process ended.
+func (j *Journal) addFree(name string) error {
+	f, err := j.opts.FS.Open(name)
+	if err != nil {
+		return err
+	}
+	size, err := f.Size()
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if size != j.opts.SegmentSize || len(j.free) >= maxFree {
+		return j.opts.FS.Remove(name)
+	}
+	j.free = append(j.free, name)
+	return nil
+}
+
+// read reads the header of a segment file; nil when it is not that of id.
 func (j *Journal) read(id uint64) (*found, error) {
 	file, err := j.opts.FS.Open(j.name(id, "wal"))
 	if err != nil {
@@ -126,22 +158,24 @@ func (j *Journal) read(id uint64) (*found, error) {
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	data := make([]byte, size)
-	if _, err := file.ReadAt(data, 0); err != nil && !errors.Is(err, io.EOF) {
+	header := make([]byte, headerSize)
+	if _, err := file.ReadAt(header, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, errors.Join(fmt.Errorf("read segment %016x: %w", id, err), file.Close())
 	}
-	prev, ok, err := checkHeader(data, id)
+	prev, ok, err := checkHeader(header, id)
 	if err != nil || !ok {
 		return nil, errors.Join(err, file.Close())
 	}
-	return &found{&segment{id: id, file: file, size: size}, data, prev}, nil
+	return &found{&segment{id: id, file: file, size: size}, nil, prev}, nil
 }
 
 // giveBack makes a file free that is named as a segment and is none.
 func (j *Journal) giveBack(id uint64) error {
 	name := j.name(id, "free")
-	j.free = append(j.free, name)
-	return j.opts.FS.Rename(j.name(id, "wal"), name)
+	if err := j.opts.FS.Rename(j.name(id, "wal"), name); err != nil {
+		return err
+	}
+	return j.addFree(name)
 }
 
 // settleEnd replays the last segment and makes its end durable: what was
@@ -149,19 +183,28 @@ func (j *Journal) giveBack(id uint64) error {
 // synced is written again, since after a sync that failed the system may show
 // us pages that it will never write.
 func (j *Journal) settleEnd(f *found, v Visitor, r *Report) error {
-	data := f.data
-	sure := j.scan(f, -1, v, r)
-	if _, err := f.file.WriteAt(data[sure:f.off], sure); err != nil {
+	sure, err := j.scan(f, -1, v, r)
+	if err != nil {
+		return err
+	}
+	if _, err := f.file.WriteAt(f.data[sure:f.off], sure); err != nil {
 		return fmt.Errorf("write segment %016x again: %w", f.id, err)
 	}
 	return f.file.Sync()
 }
 
 // scan hands the entries of a segment to v. The segment behind it says where
-// its frames end; of the last one (end < 0) that has to be found out. It returns how much of
-// the segment its frames say was synced.
-func (j *Journal) scan(f *found, end int64, v Visitor, r *Report) (sure int64) {
+// its frames end; of the last one (end < 0) that has to be found out. It
+// returns how much of the segment its frames say was synced.
+func (j *Journal) scan(f *found, end int64, v Visitor, r *Report) (sure int64, err error) {
 	r.Segments++
+	if int64(cap(j.buf)) < f.size {
+		j.buf = make([]byte, f.size)
+	}
+	f.data = j.buf[:f.size]
+	if _, err := f.file.ReadAt(f.data, 0); err != nil && !errors.Is(err, io.EOF) {
+		return 0, fmt.Errorf("read segment %016x: %w", f.id, err)
+	}
 	limit := int64(len(f.data))
 	if end >= 0 && end < limit {
 		limit = end
@@ -170,7 +213,7 @@ func (j *Journal) scan(f *found, end int64, v Visitor, r *Report) (sure int64) {
 	at := int64(headerSize)
 	for at < limit {
 		body, synced, n := frameAt(f.data[at:limit], f.id)
-		if n > 0 && e.visit(body, v) {
+		if n > 0 && e.visit(body, f.at(at), v) {
 			sure = max(sure, synced)
 			r.Frames++
 			r.Bytes += int64(n)
@@ -194,9 +237,8 @@ func (j *Journal) scan(f *found, end int64, v Visitor, r *Report) (sure int64) {
 		r.Torn = f.torn(at)
 	}
 	f.off, f.synced = at, at
-	f.data = nil
 	j.segments = append(j.segments, f.segment)
-	return sure
+	return sure, nil
 }
 
 // resume looks for a good frame behind a bad one at offset at, which proves

@@ -5,6 +5,9 @@ import (
 	"fmt"
 )
 
+// maxFree is how many files of retired segments are kept to be used again.
+const maxFree = 2
+
 // sweep retires the oldest segment when the journal takes more than twice
 // what is live on the disk, and KeepSegments more. It returns at once.
 func (j *Journal) sweep() {
@@ -25,14 +28,15 @@ func (j *Journal) sweep() {
 
 // tooMuch reports whether the oldest segment should go; j.files is held.
 func (j *Journal) tooMuch() bool {
-	if len(j.segments) <= j.opts.KeepSegments+1 {
-		return false
-	}
 	total := int64(0)
 	for _, s := range j.segments {
 		total += s.size
 	}
-	return total > 2*j.opts.LiveBytes()+int64(j.opts.KeepSegments)*j.opts.SegmentSize
+	live := j.opts.LiveBytes()
+	if j.full.Load() {
+		return len(j.segments) > 2 && total > live+live/4+2*j.opts.SegmentSize
+	}
+	return len(j.segments) > j.opts.KeepSegments+1 && total > 2*live+int64(j.opts.KeepSegments)*j.opts.SegmentSize
 }
 
 // retireOldest puts what is live in the oldest segment again and frees its
@@ -74,11 +78,11 @@ func (j *Journal) putAgain(s *segment) error {
 	if _, err := s.file.ReadAt(data, 0); err != nil {
 		return err
 	}
-	c := &copier{j: j}
+	c := &copier{j: j, leveled: map[uint64]bool{}}
 	var e entries
 	for at := int64(headerSize); at < s.off; {
 		body, _, n := frameAt(data[at:], s.id)
-		if n == 0 || !e.visit(body, c) {
+		if n == 0 || !e.visit(body, s.at(at), c) {
 			if !s.bad { // what is damaged was reported at start
 				return fmt.Errorf("%w: segment %016x at offset %d", ErrCorrupt, s.id, at)
 			}
@@ -94,13 +98,14 @@ func (j *Journal) putAgain(s *segment) error {
 
 // copier puts live entries again.
 type copier struct {
-	j    *Journal
-	live []Ref
+	j       *Journal
+	live    []Ref
+	leveled map[uint64]bool
 }
 
 // Put implements Visitor. A place that is settled while it is put again gets
 // a settle behind the put, since its own may lie before.
-func (c *copier) Put(places []Ref, mark uint64, body []byte) {
+func (c *copier) Put(places []Ref, mark uint64, body []byte, _ Position) {
 	c.live = c.live[:0]
 	for _, p := range places {
 		if c.j.opts.Live(p) {
@@ -122,22 +127,38 @@ func (c *copier) Put(places []Ref, mark uint64, body []byte) {
 // that is gone.
 func (c *copier) Settle(uint64, []uint64) {}
 
+// Level implements Visitor: the present level is put again, once a segment.
+func (c *copier) Level(stream, _ uint64, _ bool) {
+	if c.leveled[stream] {
+		return
+	}
+	c.leveled[stream] = true
+	if value, ok := c.j.opts.Level(stream); ok {
+		c.j.Append(func(b Batch) { b.Level(stream, value, false) }, nil)
+	}
+}
+
 // retire takes the oldest segment out of the log and keeps its file for later.
 func (j *Journal) retire(s *segment) error {
 	j.files.Lock()
 	defer j.files.Unlock()
 	j.segments = j.segments[1:]
 	name := j.name(s.id, "wal")
+	s.reading.Lock()
+	s.gone = true
 	err := s.file.Close()
+	s.reading.Unlock()
 	switch {
 	case s.bad:
 		err = errors.Join(err, j.opts.FS.Rename(name, j.name(s.id, "damaged")))
-	case s.size != j.opts.SegmentSize || len(j.free) >= 2:
+	case s.size != j.opts.SegmentSize || len(j.free) >= maxFree:
 		err = errors.Join(err, j.opts.FS.Remove(name))
 	default:
 		free := j.name(s.id, "free")
 		if err = errors.Join(err, j.opts.FS.Rename(name, free)); err == nil {
 			j.free = append(j.free, free)
+			j.ready.Broadcast()
+			j.used.Broadcast()
 		}
 	}
 	return errors.Join(err, j.opts.FS.SyncDir(j.opts.Dir))

@@ -100,6 +100,9 @@ func (s *State) ReadyBytes() int64 { return s.readyBytes }
 // Next returns the sequence number that the next message will get.
 func (s *State) Next() uint64 { return s.slots.next }
 
+// Head returns the read position: no message from it on was delivered.
+func (s *State) Head() uint64 { return s.head }
+
 // Publish takes messages in, at the end of the queue; the first of them gets
 // sequence number Next.
 func (s *State) Publish(batch []Message, fx *Effects) {

@@ -40,6 +40,8 @@ func (s *slot) routeLen() int      { return int(s.meta >> metaRouteShift) }
 const (
 	minChunk = 8
 	maxChunk = 1024
+	// chunkBytes is how large a chunk's messages get before another begins.
+	chunkBytes = 1 << 20
 	// A chunk that has been read and has less than 1/sparse of its messages
 	// left moves them to the strays and is freed.
 	sparse = 8
@@ -50,6 +52,7 @@ type chunk struct {
 	first uint64
 	slots []slot
 	live  int   // slots that are not gone
+	bytes int64 // that were pushed
 	cold  *cold // set while the messages are outside of memory; slots is nil then
 }
 
@@ -84,9 +87,10 @@ func (q *slots) push(m *Message) uint64 {
 	if n := len(q.chunks); n > 0 {
 		c = q.chunks[n-1]
 	}
-	if c == nil || len(c.slots) == cap(c.slots) || c.end() != q.next {
+	if c == nil || len(c.slots) == cap(c.slots) || c.end() != q.next || c.bytes >= chunkBytes {
 		c = q.addChunk(c)
 	}
+	c.bytes += int64(m.Size)
 	c.slots = append(c.slots, slot{row: q.rows.hold(m.Slab), off: m.Off, size: m.Size, meta: m.meta()})
 	c.live++
 	q.next++
@@ -109,13 +113,13 @@ func (q *slots) addChunk(last *chunk) *chunk {
 	case last.cold != nil:
 		size = maxChunk
 	default:
-		size = min(max(2*cap(last.slots), minChunk), maxChunk)
+		size = min(max(2*len(last.slots), minChunk), maxChunk)
 	}
 	c := q.spare
 	if q.spare = nil; c == nil || cap(c.slots) < size {
 		c = &chunk{slots: make([]slot, 0, size)}
 	}
-	c.first, c.slots, c.live, c.cold = q.next, c.slots[:0], 0, nil
+	c.first, c.slots, c.live, c.bytes, c.cold = q.next, c.slots[:0], 0, 0, nil
 	q.chunks = append(q.chunks, c)
 	return c
 }

@@ -146,7 +146,7 @@ func (s *Server) restoreVhost(c meta.Cluster, v meta.Vhost) error {
 		to.RestoreExchange(x)
 	}
 	for _, q := range queues {
-		to.RestoreQueue(q)
+		to.RestoreQueue(q, broker.Restored{})
 	}
 	for _, b := range bindings {
 		to.RestoreBinding(b)

@@ -442,8 +442,8 @@ func (c *Conn) endBatch() {
 	if q != nil {
 		c.yield(q)
 	}
-	if c.cfg.Broker.Memory().Over() {
-		c.waitForMemory()
+	if reason := c.cfg.Broker.Blocked(); reason != "" {
+		c.waitForRoom(reason)
 	}
 }
 
@@ -459,15 +459,16 @@ func (c *Conn) yield(q *broker.Queue) {
 	}
 }
 
-// waitForMemory stops reading from a publisher until there is memory again.
-func (c *Conn) waitForMemory() {
+// waitForRoom stops reading from a publisher until there is memory or disk
+// space again.
+func (c *Conn) waitForRoom(reason string) {
 	if c.caps.blocked && !c.blockedSent {
-		c.send(0, &amqp.ConnectionBlocked{Reason: "low on memory"})
+		c.send(0, &amqp.ConnectionBlocked{Reason: reason})
 		c.blockedSent = true
 	}
 	t := time.NewTicker(memoryNap)
 	defer t.Stop()
-	for c.cfg.Broker.Memory().Over() && !c.closing.Load() && !c.out.ended() {
+	for c.cfg.Broker.Blocked() != "" && !c.closing.Load() && !c.out.ended() {
 		c.received.Store(c.cfg.Registry.now()) // heartbeats cannot be read meanwhile
 		<-t.C
 	}

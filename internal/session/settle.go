@@ -2,6 +2,7 @@ package session
 
 import (
 	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/broker"
 )
 
 // maxSettleRuns is how many runs are gathered before they are flushed.
@@ -41,12 +42,18 @@ func (s *settles) add(d outstanding, requeue bool) {
 }
 
 // flush hands the runs to their queues.
-func (s *settles) flush() {
+func (s *settles) flush() { s.flushWith(nil) }
+
+// flushWith makes what is settled part of the batch of p, if there is one.
+func (s *settles) flushWith(p *broker.Publisher) {
 	for i := range s.runs {
 		r := &s.runs[i]
-		if r.requeue {
+		switch {
+		case r.requeue:
 			r.src.queue.Return(r.src.consumer, r.seqs)
-		} else {
+		case p != nil:
+			p.SettleWith(r.src.queue, r.src.consumer, r.seqs)
+		default:
 			r.src.queue.Settle(r.src.consumer, r.seqs)
 		}
 		r.src = nil

@@ -103,11 +103,19 @@ func (c *Conn) txMethod(ch *channel, m amqp.Method) *amqp.Error {
 	return errUnimplemented()
 }
 
-// commit lets a transaction take effect: its publishes are one batch of the
-// log, and commit-ok is sent when that is on stable storage.
+// commit lets a transaction take effect: its publishes and acknowledgements
+// are one batch of the log, and commit-ok is sent when that is on stable
+// storage.
 func (c *Conn) commit(ch *channel) *amqp.Error {
 	t := ch.tx
 	ch.tx = &transaction{}
+	for _, s := range t.settles {
+		if len(c.settles.runs) == maxSettleRuns {
+			c.settles.flushWith(c.pub)
+		}
+		c.settles.add(s.outstanding, s.requeue)
+	}
+	c.settles.flushWith(c.pub)
 	for i := range t.publishes {
 		p := &t.publishes[i]
 		// An exchange that went since then routes nothing, as with RabbitMQ.
@@ -119,10 +127,6 @@ func (c *Conn) commit(ch *channel) *amqp.Error {
 	if _, logged := c.pub.Flush(func(err error) { done <- err }); !logged {
 		done <- nil
 	}
-	for _, s := range t.settles {
-		c.settles.add(s.outstanding, s.requeue)
-	}
-	c.settles.flush()
 	if err := <-done; err != nil {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "transaction not stored: %s", err.Error())
 	}

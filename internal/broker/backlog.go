@@ -1,0 +1,236 @@
+package broker
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/warrenmq/warren/internal/queue"
+)
+
+// Backlog is where messages go for which there is no room in memory. It keeps
+// them for the life of the process; what must survive is in the Log.
+type Backlog interface {
+	Write(kept []queue.Kept) (Cold, error)
+}
+
+// Cold is a run of messages outside of memory.
+type Cold interface {
+	// Read brings them back, without letting go of them.
+	Read() ([]queue.Kept, error)
+	// Free lets go of them.
+	Free()
+	// InLog says that they lie in the Log alone: what of it is thrown away
+	// must be read before.
+	InLog() bool
+}
+
+// blockSize is how many bytes of messages are moved out of memory at once.
+const blockSize = 1 << 20
+
+// Restored is what an earlier life of a queue left.
+type Restored struct {
+	Runs []queue.Cold // Where is a Cold
+	Next uint64       // the next message's sequence number
+	// Delivered is up to where messages may have been delivered.
+	Delivered uint64
+}
+
+// uids finds durable queues by their number in the Log.
+type uids struct {
+	mu sync.RWMutex
+	m  map[uint64]*Queue
+}
+
+func (u *uids) get(uid uint64) *Queue {
+	u.mu.RLock()
+	defer u.mu.RUnlock()
+	return u.m[uid]
+}
+
+func (u *uids) set(q *Queue) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.m[q.UID] = q
+}
+
+func (u *uids) remove(uid uint64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.m, uid)
+}
+
+// Live reports whether the Log still has to keep a message. One that lies
+// nowhere else comes into memory, so that its place in the Log can go.
+func (b *Broker) Live(uid, seq uint64) bool {
+	q := b.uids.get(uid)
+	return q != nil && q.keep(seq)
+}
+
+// Delivered returns what the Log was told last of a queue; ok is false when
+// the queue is gone.
+func (b *Broker) Delivered(uid uint64) (upTo uint64, ok bool) {
+	q := b.uids.get(uid)
+	if q == nil {
+		return 0, false
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.delivered, !q.closed
+}
+
+// Rest tells the Log, before it is closed, how far each queue has delivered.
+func (b *Broker) Rest() {
+	var batch Batch
+	b.uids.mu.RLock()
+	for uid, q := range b.uids.m {
+		q.mu.Lock()
+		if q.delivered > 0 && q.state.PersistentBytes() > 0 {
+			batch.Delivered = append(batch.Delivered, Delivered{Queue: uid, UpTo: q.state.Head(), Exact: true})
+		}
+		q.mu.Unlock()
+	}
+	b.uids.mu.RUnlock()
+	if len(batch.Delivered) > 0 {
+		b.opts.Log.Append(batch, nil)
+	}
+}
+
+// keep is Live for one queue.
+func (q *Queue) keep(seq uint64) bool {
+	for {
+		q.mu.Lock()
+		if q.closed || !q.state.Live(seq) {
+			q.mu.Unlock()
+			return false
+		}
+		if c, ok := q.state.Where(seq).(Cold); !ok || !c.InLog() {
+			q.mu.Unlock()
+			return true
+		}
+		where, first, busy, ok := q.state.ThawAt(seq)
+		q.mu.Unlock()
+		switch {
+		case ok:
+			q.fetch(where, first)
+		case busy:
+			time.Sleep(time.Millisecond) //nolint:forbidigo // somebody is reading it from the disk
+		}
+	}
+}
+
+// warm fetches the messages at the read position as long as somebody waits
+// for them.
+func (q *Queue) warm() {
+	for more := true; more; {
+		q.mu.Lock()
+		where, first, ok := q.state.Thaw()
+		q.mu.Unlock()
+		more = ok && q.fetch(where, first)
+	}
+}
+
+// fetch brings a run back into memory. It reports whether there is more to
+// fetch.
+func (q *Queue) fetch(where any, first uint64) bool {
+	c, ok := where.(Cold)
+	if !ok {
+		return false
+	}
+	kept, err := c.Read()
+	if err != nil { // it is in the Log: the next life of the process has it
+		q.failed(err)
+		return false
+	}
+	q.mu.Lock()
+	for i := range kept {
+		kept[i].Redelivered = kept[i].Redelivered || kept[i].Seq < q.redelivered
+	}
+	q.state.Thawed(first, kept, &q.fx)
+	more := q.release()
+	c.Free()
+	return more
+}
+
+// chill moves messages of q out of memory, about blockSize of them. It
+// reports whether there were any.
+func (q *Queue) chill(to Backlog) (bool, error) {
+	q.mu.Lock()
+	kept, ok := q.state.Freeze(blockSize)
+	q.mu.Unlock()
+	if !ok {
+		return false, nil
+	}
+	c, err := to.Write(kept)
+	if err != nil {
+		return false, err
+	}
+	q.mu.Lock()
+	ok = q.state.Frozen(kept, c)
+	q.unlock()
+	if !ok {
+		c.Free()
+	}
+	return ok, nil
+}
+
+// Relieve moves messages out of memory when there are too many in it, until
+// ctx ends.
+func (b *Broker) Relieve(ctx context.Context) {
+	if b.opts.Backlog == nil || b.memory.limit == 0 {
+		return
+	}
+	again := time.NewTicker(relieveInterval)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.memory.pressure:
+		case <-again.C:
+		}
+		if b.memory.pressed() {
+			if err := b.relieve(); err != nil {
+				b.opts.Logger.Error("messages cannot be moved out of memory; publishers wait while there is no room", "error", err)
+				select {
+				case <-ctx.Done():
+				case <-again.C:
+				}
+			}
+		}
+	}
+}
+
+// relieveInterval is how often memory is looked at unasked.
+const relieveInterval = 500 * time.Millisecond
+
+// relieve takes from the queues with most in memory first, from each what it
+// has more than half of what it had.
+func (b *Broker) relieve() error {
+	type hot struct {
+		q     *Queue
+		bytes int64
+	}
+	var all []hot
+	for _, v := range b.Vhosts() {
+		for _, q := range v.Queues() {
+			if n := q.hot.Load(); n > 0 {
+				all = append(all, hot{q, n})
+			}
+		}
+	}
+	slices.SortFunc(all, func(x, y hot) int { return int(y.bytes - x.bytes) })
+	for _, h := range all {
+		for b.memory.relieved() > 0 && h.q.hot.Load() > h.bytes/2 {
+			ok, err := h.q.chill(b.opts.Backlog)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				break
+			}
+		}
+	}
+	return nil
+}
