@@ -23,6 +23,7 @@ import (
 	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/meta"
 	"github.com/warrenmq/warren/internal/server"
+	"github.com/warrenmq/warren/internal/vfs"
 )
 
 // closeTimeout is how long clients have to go when the broker is stopped.
@@ -31,9 +32,9 @@ const closeTimeout = 200 * time.Millisecond
 // Broker is a running broker. Its methods may be used from any goroutine of
 // the test.
 type Broker struct {
-	t           testing.TB
-	logger      *slog.Logger
-	definitions meta.MemoryLog
+	t      testing.TB
+	logger *slog.Logger
+	disk   *vfs.Mem
 
 	mu     sync.Mutex // guards what follows
 	server *server.Server
@@ -51,7 +52,7 @@ func WithLog(w io.Writer) Option {
 // has: vhost "/" and user guest, password guest.
 func Start(tb testing.TB, opts ...Option) *Broker {
 	tb.Helper()
-	b := &Broker{t: tb, logger: slog.New(slog.DiscardHandler)}
+	b := &Broker{t: tb, logger: slog.New(slog.DiscardHandler), disk: vfs.NewMem()}
 	for _, o := range opts {
 		o(b)
 	}
@@ -62,8 +63,12 @@ func Start(tb testing.TB, opts ...Option) *Broker {
 
 func (b *Broker) start() {
 	b.t.Helper()
+	st, err := server.OpenTestStorage(b.disk, b.logger)
+	if err != nil {
+		b.t.Fatalf("warrentest: %v", err)
+	}
 	s, err := server.Open(server.Options{
-		Logger: b.logger, Definitions: &b.definitions, Version: "test", ClusterName: "warrentest", Heartbeat: 60,
+		Logger: b.logger, Storage: st, Version: "test", ClusterName: "warrentest", Heartbeat: 60,
 		MaxMessageSize: 16 << 20, Address: "warren.test:5672",
 	})
 	if err != nil {
@@ -84,8 +89,8 @@ func (b *Broker) Stop() {
 	}
 }
 
-// Restart stops the broker and starts it again on the same definitions.
-// Messages are gone: this broker keeps them in memory only.
+// Restart stops the broker and starts it again on the same data: durable
+// definitions and persistent messages are there again.
 func (b *Broker) Restart() {
 	b.t.Helper()
 	b.Stop()

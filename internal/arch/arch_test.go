@@ -19,9 +19,9 @@ const module = "github.com/warrenmq/warren/"
 // not named may import nothing of it. Arrows point down.
 var arrows = map[string][]string{
 	"cmd/warren":        {"internal/cli"},
-	"warrentest":        {"internal/server", "internal/meta", "internal/auth"},
+	"warrentest":        {"internal/server", "internal/vfs", "internal/meta", "internal/auth"},
 	"internal/cli":      {"internal/server", "internal/config", "internal/meta", "internal/auth"},
-	"internal/server":   {"internal/mgmt", "internal/session", "internal/broker", "internal/meta", "internal/auth"},
+	"internal/server":   {"internal/storage", "internal/vfs", "internal/mgmt", "internal/session", "internal/broker", "internal/meta", "internal/auth"},
 	"internal/mgmt":     {"internal/session", "internal/broker", "internal/queue", "internal/meta", "internal/auth", "amqp"},
 	"internal/session":  {"internal/broker", "internal/queue", "internal/meta", "internal/auth", "amqp"},
 	"internal/broker":   {"internal/route", "internal/queue", "internal/slab", "internal/pmap", "internal/meta", "internal/auth", "amqp"},
@@ -29,6 +29,8 @@ var arrows = map[string][]string{
 	"internal/auth":     {"amqp"},
 	"internal/route":    {"internal/pmap", "amqp"},
 	"internal/queue":    {"internal/slab"},
+	"internal/storage":  {"internal/broker", "internal/backlog", "internal/journal", "internal/queue", "internal/slab", "internal/vfs"},
+	"internal/backlog":  {"internal/queue", "internal/slab", "internal/vfs"},
 	"internal/journal":  {"internal/vfs"},
 	"amqp/internal/gen": nil,
 }

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -192,7 +193,7 @@ func (b *Broker) Relieve(ctx context.Context) {
 		}
 		if b.memory.pressed() {
 			if err := b.relieve(); err != nil {
-				b.opts.Logger.Error("messages cannot be moved out of memory; publishers wait while there is no room", "error", err)
+				b.opts.Logger.Error("messages cannot be moved out of memory; publishers wait while there is no room", slog.Any("error", err))
 				select {
 				case <-ctx.Done():
 				case <-again.C:

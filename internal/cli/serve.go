@@ -84,9 +84,12 @@ func serve(ctx context.Context, env *Env, c *config.Config, demo bool) error {
 	if c.Advertise == "" {
 		c.Advertise = ls.amqp.Addr().String()
 	}
-	s, err := server.Open(server.Options{ //nolint:contextcheck // what it starts ends with Close
-		Logger: logger(env.Stderr, c), Version: env.Version, ClusterName: "warren", Heartbeat: c.Heartbeat,
-		MaxMessageSize: c.MaxMessageSize, MemoryLimit: c.MemoryLimit, MaxConnections: c.MaxConnections, Address: c.Advertise,
+	broken := make(chan error, 2)
+	s, err := open(env, c, func(err error) { //nolint:contextcheck // what it starts ends with Close
+		select {
+		case broken <- err:
+		default:
+		}
 	})
 	if err != nil {
 		ls.close()
@@ -97,11 +100,29 @@ func serve(ctx context.Context, env *Env, c *config.Config, demo bool) error {
 		select {
 		case <-ctx.Done():
 		case err = <-failed:
+		case err = <-broken:
 		}
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
 	return errors.Join(err, s.Close(end))
+}
+
+// open opens the node in its data directory; failed is told what ends it.
+func open(env *Env, c *config.Config, failed func(error)) (*server.Server, error) {
+	log := logger(env.Stderr, c)
+	st, err := server.OpenStorage(c.Data, log, failed)
+	if err != nil {
+		return nil, err
+	}
+	s, err := server.Open(server.Options{
+		Logger: log, Storage: st, Failed: failed, Version: env.Version, ClusterName: "warren", Heartbeat: c.Heartbeat,
+		MaxMessageSize: c.MaxMessageSize, MemoryLimit: c.MemoryLimit, MaxConnections: c.MaxConnections, Address: c.Advertise,
+	})
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return s, nil
 }
 
 // listeners are what a node listens on.

@@ -227,8 +227,10 @@ func (w *world) recovered(c *content) {
 func simulate(seed uint64) error {
 	r := rand.New(rand.NewPCG(seed, 1))
 	fs, w := vfs.NewMem(), newWorld()
-	o := Options{Dir: "d", SegmentSize: 2000 + int64(r.IntN(3000)), KeepSegments: 1 + r.IntN(2), Live: w.isLive, LiveBytes: w.liveBytes, Level: w.levelOf,
-		SpaceInterval: time.Millisecond}
+	o := Options{
+		Dir: "d", SegmentSize: 2000 + int64(r.IntN(3000)), KeepSegments: 1 + r.IntN(2), Live: w.isLive, LiveBytes: w.liveBytes, Level: w.levelOf,
+		SpaceInterval: time.Millisecond,
+	}
 	for life := range 2 + r.IntN(4) {
 		fs.SetFault(nil)
 		o.FS = fs

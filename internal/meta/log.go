@@ -17,9 +17,18 @@ type Log interface {
 	Replay(f func(record []byte) error) error
 }
 
+// Snapshotter is a Log that can begin anew with all definitions, so that it does not grow with every
+// change.
+type Snapshotter interface {
+	// Grown reports that a snapshot would be worth its while.
+	Grown() bool
+	// Snapshot replaces all records by these, which lead to the same state. After an error it is
+	// not known which of the two are in the log.
+	Snapshot(records []byte) error
+}
+
 // MemoryLog is a Log that forgets everything with the process. It serves tests and throw-away
-// brokers; the Log that lies on the node's journal comes with a later change. The zero value is
-// ready for use.
+// brokers. The zero value is ready for use.
 type MemoryLog struct {
 	mu      sync.Mutex
 	records [][]byte

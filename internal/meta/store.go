@@ -84,6 +84,9 @@ func Open(o Options) (*Store, error) {
 	if s.state.defaultCluster == "" {
 		return nil, errors.New("open definitions: the log makes no default cluster, so it is not a whole log")
 	}
+	if err := s.snapshot(); err != nil {
+		return nil, fmt.Errorf("open definitions: %w", err)
+	}
 	s.defaultCluster = s.state.defaultCluster
 	s.uid.Store(s.state.lastUID)
 	s.logger.Info("definitions are ready", slog.Uint64("records", s.state.applied), slog.Int("clusters", len(s.state.clusters)))
@@ -191,10 +194,35 @@ func (s *Store) commit(plan func() (Record, error)) ([]Change, error) {
 		return nil, fmt.Errorf("%w: %w", ErrFenced, err)
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	changes, err := s.state.Apply(record)
 	s.raiseUID(s.state.lastUID)
+	s.mu.Unlock()
+	if err == nil {
+		if err := s.snapshot(); err != nil { // The change itself is in force and durable.
+			s.fenced = err
+			s.logger.Error("the definitions could not be written anew; they are read-only until a restart", slog.Any("error", err))
+		}
+	}
 	return changes, err
+}
+
+// Snapshot begins the log anew when that is worth its while. It is called with write held.
+func (s *Store) snapshot() error {
+	log, ok := s.log.(Snapshotter)
+	if !ok || !log.Grown() {
+		return nil
+	}
+	var text []byte
+	for r := range s.state.Records() {
+		var err error
+		if len(text) > 0 {
+			text = append(text, '\n')
+		}
+		if text, err = AppendRecord(text, r); err != nil {
+			return err
+		}
+	}
+	return log.Snapshot(text)
 }
 
 // RaiseUID keeps NextUID ahead of numbers that callers have brought along.

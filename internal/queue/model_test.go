@@ -66,7 +66,7 @@ func (x *machine) freeze(t *rapid.T) {
 		x.done()
 		x.publish(3)
 		for i := range x.consumers {
-			if i := i; x.woken[x.consumers[i]] {
+			if x.woken[x.consumers[i]] {
 				x.take(i, 10)
 			}
 		}

@@ -226,7 +226,7 @@ func (q *slots) free(c *chunk) {
 
 // split cuts a chunk in two, the first with n slots.
 func (q *slots) split(c *chunk, n int) {
-	rest := &chunk{first: c.first + uint64(n), slots: c.slots[n:]}
+	rest := &chunk{first: c.first + uint64(n), slots: c.slots[n:]} //nolint:gosec // a number of slots
 	c.slots = c.slots[:n:n]
 	for i := range rest.slots {
 		if rest.slots[i].state() != stateGone {

@@ -17,14 +17,16 @@ import (
 	"github.com/warrenmq/warren/internal/meta"
 	"github.com/warrenmq/warren/internal/mgmt"
 	"github.com/warrenmq/warren/internal/session"
+	"github.com/warrenmq/warren/internal/storage"
 )
 
 // Options are what a Server is made of.
 type Options struct {
 	Logger *slog.Logger
-	// Definitions and Log are where things are kept; nil: in memory.
-	Definitions meta.Log
-	Log         broker.Log
+	// Storage is where things are kept; nil: in memory. The server closes it.
+	Storage *storage.Store
+	// Failed is told that the node cannot go on, why, and has to end.
+	Failed func(error)
 	// Now is the clock; nil: the system's.
 	Now func() time.Time
 	// Version and ClusterName are told to clients.
@@ -39,6 +41,7 @@ type Options struct {
 // Server is one node.
 type Server struct {
 	opts     Options
+	log      broker.Log
 	store    *meta.Store
 	broker   *broker.Broker
 	registry *session.Registry
@@ -58,25 +61,26 @@ type Server struct {
 
 // Open builds a node: what the definitions hold is there when it returns.
 func Open(o Options) (*Server, error) {
-	if o.Definitions == nil {
-		o.Definitions = &meta.MemoryLog{}
-	}
-	if o.Log == nil {
-		o.Log = broker.MemoryLog{}
-	}
 	if o.Now == nil {
 		o.Now = time.Now //nolint:forbidigo // this is where the clock comes from
 	}
-	store, err := meta.Open(meta.Options{Log: o.Definitions, Now: o.Now, Rand: rand.Reader, Logger: o.Logger})
+	var definitions meta.Log = &meta.MemoryLog{}
+	var log broker.Log = broker.MemoryLog{}
+	var backlog broker.Backlog
+	if o.Storage != nil {
+		definitions, log, backlog = o.Storage.Definitions(), o.Storage, o.Storage
+	}
+	store, err := meta.Open(meta.Options{Log: definitions, Now: o.Now, Rand: rand.Reader, Logger: o.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("definitions: %w", err)
 	}
-	s := &Server{opts: o, store: store, registry: session.NewRegistry(), later: newLater()}
+	s := &Server{opts: o, log: log, store: store, registry: session.NewRegistry(), later: newLater()}
 	if o.MaxConnections > 0 {
 		s.seats = make(chan struct{}, o.MaxConnections)
 	}
 	s.broker = broker.New(broker.Options{
-		Definitions: store, Log: o.Log, NextUID: store.NextUID, MemoryLimit: o.MemoryLimit, Logger: o.Logger,
+		Definitions: store, Log: log, Backlog: backlog, NextUID: store.NextUID, MemoryLimit: o.MemoryLimit, Failed: o.Failed,
+		Logger: o.Logger,
 	})
 	if s.api, err = s.newAPI("localhost"); err != nil {
 		return nil, err
@@ -93,6 +97,7 @@ func Open(o Options) (*Server, error) {
 	s.stop = cancel
 	s.work.Go(func() { s.registry.Run(ctx) })
 	s.work.Go(func() { s.tick(ctx) })
+	s.work.Go(func() { s.broker.Relieve(ctx) })
 	s.work.Go(func() { s.later.run(ctx) })
 	return s, nil
 }
@@ -112,8 +117,12 @@ func (s *Server) Address() string { return s.opts.Address }
 // Version returns the version that the node tells.
 func (s *Server) Version() string { return s.opts.Version }
 
-// restore builds the broker from the definitions.
+// restore builds the broker from the definitions and what is left of the
+// messages.
 func (s *Server) restore() error {
+	if s.opts.Storage != nil {
+		defer s.opts.Storage.Attach(s.broker, s.broker.Memory().Logged)
+	}
 	for _, c := range s.store.Clusters() {
 		vhosts, err := s.store.Vhosts(c.ID)
 		if err != nil {
@@ -146,7 +155,11 @@ func (s *Server) restoreVhost(c meta.Cluster, v meta.Vhost) error {
 		to.RestoreExchange(x)
 	}
 	for _, q := range queues {
-		to.RestoreQueue(q, broker.Restored{})
+		var left broker.Restored
+		if s.opts.Storage != nil {
+			left = s.opts.Storage.Restore(q.UID)
+		}
+		to.RestoreQueue(q, left)
 	}
 	for _, b := range bindings {
 		to.RestoreBinding(b)
@@ -262,5 +275,6 @@ func (s *Server) Close(ctx context.Context) error {
 	s.registry.Shutdown(ctx, "broker forced connection closure with reason 'shutdown'")
 	s.stop()
 	s.work.Wait()
-	return s.opts.Log.Close()
+	s.broker.Rest()
+	return s.log.Close()
 }

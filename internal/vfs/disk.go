@@ -87,3 +87,8 @@ func (d disk) Sync() error {
 		}
 	}
 }
+
+// Punch implements File.
+func (d disk) Punch(off, size int64) error {
+	return unix.Fallocate(int(d.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, size)
+}

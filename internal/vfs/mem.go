@@ -273,5 +273,11 @@ func (f *memFile) Sync() error {
 	return nil
 }
 
+// Punch implements File.
+func (f *memFile) Punch(off, size int64) error {
+	_, err := f.WriteAt(make([]byte, size), off)
+	return err
+}
+
 // Close implements File.
 func (f *memFile) Close() error { return nil }

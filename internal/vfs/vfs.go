@@ -31,6 +31,9 @@ type File interface {
 	io.Closer
 	// Size returns the file's length in bytes.
 	Size() (int64, error)
+	// Punch gives the space of a part of the file back; it reads as zeros.
+	// Where that cannot be done it is an error and nothing has changed.
+	Punch(off, size int64) error
 	// Sync returns when everything that was written is on stable storage.
 	// After an error nothing is known of what was written since the last Sync
 	// that succeeded; the file must not be written to again.

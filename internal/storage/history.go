@@ -1,0 +1,205 @@
+package storage
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/journal"
+	"github.com/warrenmq/warren/internal/queue"
+	"github.com/warrenmq/warren/internal/slab"
+)
+
+// history is what replay finds of one queue.
+type history struct {
+	entries []entry
+	sorted  bool // entries is ascending, each number once
+	level   uint64
+}
+
+// entry is one message: where it is, or that it is settled.
+type entry struct {
+	seq     uint64
+	segment uint32
+	off     uint32
+	size    uint32 // 0: settled
+	route   uint16
+}
+
+// replay collects histories by queue.
+type replay map[uint64]*history
+
+func (r replay) of(stream uint64) *history {
+	h := r[stream]
+	if h == nil {
+		h = &history{sorted: true}
+		r[stream] = h
+	}
+	return h
+}
+
+// Put implements journal.Visitor.
+func (r replay) Put(places []journal.Ref, mark uint64, body []byte, at journal.Position) {
+	for _, p := range places {
+		r.of(p.Stream).add(entry{
+			seq: p.Seq, segment: uint32(at.Segment), off: at.Off, size: uint32(len(body)), route: uint16(mark), //nolint:gosec // as they were written
+		})
+	}
+}
+
+// Settle implements journal.Visitor.
+func (r replay) Settle(stream uint64, seqs []uint64) {
+	h := r.of(stream)
+	for _, seq := range seqs {
+		h.settle(seq)
+	}
+}
+
+// Level implements journal.Visitor.
+func (r replay) Level(stream, value uint64, exact bool) {
+	h := r.of(stream)
+	if exact || value > h.level {
+		h.level = value
+	}
+}
+
+func (h *history) add(e entry) {
+	if n := len(h.entries); n > 0 && e.seq <= h.entries[n-1].seq {
+		h.sorted = false
+	}
+	h.entries = append(h.entries, e)
+}
+
+// settle marks a message that is among the entries, or notes that it is
+// settled for the case that it comes later.
+func (h *history) settle(seq uint64) {
+	if h.sorted {
+		i, ok := h.find(seq)
+		if ok {
+			h.entries[i].size = 0
+			return
+		}
+	}
+	h.add(entry{seq: seq})
+}
+
+// find looks near the end of what is settled first: most are in order.
+func (h *history) find(seq uint64) (int, bool) {
+	n := len(h.entries)
+	if n > 0 && seq >= h.entries[0].seq {
+		if i := seq - h.entries[0].seq; i < uint64(n) && h.entries[i].seq == seq {
+			return int(i), true //nolint:gosec // less than n
+		}
+	}
+	return slices.BinarySearchFunc(h.entries, seq, func(e entry, seq uint64) int { return cmp.Compare(e.seq, seq) })
+}
+
+// settled sorts the entries and keeps each message that was never settled
+// once, the latest place it has. It returns the number behind the highest.
+func (h *history) finish() (next uint64) {
+	if !h.sorted {
+		slices.SortStableFunc(h.entries, func(x, y entry) int { return cmp.Compare(x.seq, y.seq) })
+	}
+	if n := len(h.entries); n > 0 {
+		next = h.entries[n-1].seq + 1
+	}
+	kept := h.entries[:0]
+	for i := 0; i < len(h.entries); {
+		e, settled := h.entries[i], false
+		for ; i < len(h.entries) && h.entries[i].seq == e.seq; i++ {
+			settled = settled || h.entries[i].size == 0
+			e = h.entries[i]
+		}
+		if !settled {
+			kept = append(kept, e)
+		}
+	}
+	h.entries = kept
+	return next
+}
+
+// runBytes is how large the messages of a run are.
+const runBytes = 1 << 20
+
+// Restore returns what replay found of a queue. It is called once a queue,
+// before Attach.
+func (s *Store) Restore(uid uint64) broker.Restored {
+	h := s.histories[uid]
+	if h == nil {
+		return broker.Restored{}
+	}
+	delete(s.histories, uid)
+	r := broker.Restored{Next: h.finish(), Delivered: h.level}
+	for rest := h.entries; len(rest) > 0; {
+		first, bytes, n := rest[0].seq, int64(0), 0
+		for n < len(rest) && rest[n].seq-first < queue.MaxRun && (bytes < runBytes || n == 0) {
+			bytes += int64(rest[n].size)
+			n++
+		}
+		c := queue.Cold{Bytes: bytes, PersistentBytes: bytes, Seqs: make([]uint64, n)}
+		run := &logRun{journal: s.journal, first: first, entries: make([]logEntry, n)}
+		for i, e := range rest[:n] {
+			c.Seqs[i] = e.seq
+			run.entries[i] = logEntry{segment: e.segment, off: e.off, size: e.size, step: uint16(e.seq - first), route: e.route} //nolint:gosec // less than MaxRun
+		}
+		c.Where = run
+		r.Runs = append(r.Runs, c)
+		rest = rest[n:]
+	}
+	return r
+}
+
+// Unknown returns the queues that the journal has live messages of and nobody
+// restored: they were deleted.
+func (s *Store) Unknown() int { return len(s.histories) }
+
+// logRun is a run of messages that lie in the journal alone, as recovery
+// found them.
+type logRun struct {
+	journal *journal.Journal
+	first   uint64
+	entries []logEntry
+}
+
+// logEntry is 16 bytes: a backlog of millions comes back with a table of them.
+type logEntry struct {
+	segment, off, size uint32
+	step, route        uint16
+}
+
+// InLog implements broker.Cold.
+func (r *logRun) InLog() bool { return true }
+
+// Free implements broker.Cold.
+func (r *logRun) Free() {}
+
+// Read implements broker.Cold: in as few reads as lie close together.
+func (r *logRun) Read() ([]queue.Kept, error) {
+	kept := make([]queue.Kept, len(r.entries))
+	for i := 0; i < len(r.entries); {
+		from := &r.entries[i]
+		end, useful, n := uint64(from.off)+uint64(from.size), uint64(from.size), 1
+		for ; i+n < len(r.entries); n++ {
+			e := &r.entries[i+n]
+			to := uint64(e.off) + uint64(e.size)
+			if e.segment != from.segment || uint64(e.off) < end || to-uint64(from.off) > 2*(useful+uint64(e.size))+4096 {
+				break
+			}
+			end = to
+			useful += uint64(e.size)
+		}
+		buf := make([]byte, end-uint64(from.off))
+		if err := r.journal.ReadAt(buf, journal.Position{Segment: uint64(from.segment), Off: from.off}); err != nil {
+			return nil, err
+		}
+		all := slab.Adopt(buf)
+		for k := i; k < i+n; k++ {
+			e := &r.entries[k]
+			kept[k] = queue.Kept{Seq: r.first + uint64(e.step), Message: queue.Message{
+				Slab: all, Off: e.off - from.off, Size: e.size, RouteLen: e.route, Persistent: true,
+			}}
+		}
+		i += n
+	}
+	return kept, nil
+}
