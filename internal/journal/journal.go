@@ -175,9 +175,9 @@ func (j *Journal) Close() error {
 	j.mu.Unlock()
 	close(j.stop)
 	<-j.done
-	j.sweeper.Wait()
 	j.end(ErrClosed)
-	j.maker.Wait()
+	j.maker.Wait() // before the sweeper, which it may start
+	j.sweeper.Wait()
 	var errs []error
 	for _, s := range j.segments {
 		errs = append(errs, s.file.Close())
