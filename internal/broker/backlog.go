@@ -88,7 +88,8 @@ func (b *Broker) Rest() {
 	for uid, q := range b.uids.m {
 		q.mu.Lock()
 		if q.delivered > 0 && q.state.PersistentBytes() > 0 {
-			batch.Delivered = append(batch.Delivered, Delivered{Queue: uid, UpTo: q.state.Head(), Exact: true})
+			q.delivered = max(q.state.Head(), q.redelivered) // what an earlier life delivered may still be there
+			batch.Delivered = append(batch.Delivered, Delivered{Queue: uid, UpTo: q.delivered, Exact: true})
 		}
 		q.mu.Unlock()
 	}

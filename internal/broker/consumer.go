@@ -82,10 +82,17 @@ func (v *Vhost) Consume(a *Actor, name string, c *Consumer, w Waker, ready func(
 	c.queue, c.waker = q, w
 	c.state = queue.Consumer{Owner: c, Prefetch: c.Prefetch, NoAck: c.NoAck}
 	q.served = true
+	var told []Delivered
+	if q.Durable && q.delivered < q.state.Head()+deliveredStep/2 {
+		told = q.deliverUpTo(q.state.Head() + deliveredStep) // in time for the first delivery
+	}
 	ready()
 	q.state.Add(&c.state, &q.fx)
 	q.consumers.Store(int32(q.state.Consumers())) //nolint:gosec // bounded by the channels' limits
 	q.unlock()
+	if told != nil {
+		q.log.Append(Batch{Delivered: told}, q.told(told))
+	}
 	return nil
 }
 
@@ -125,6 +132,9 @@ func (c *Consumer) Take(limit, budget int, dst []queue.Delivery) []queue.Deliver
 		}
 	}
 	q.unlock()
+	if !q.settleLevel(dst[n:]) {
+		return dst[:n]
+	}
 	return dst
 }
 
@@ -149,6 +159,7 @@ func (v *Vhost) Get(a *Actor, name string, noAck bool) (q *Queue, d queue.Delive
 		more = q.fx.Load
 		q.unlock()
 	}
+	ok = ok && q.settleLevel([]queue.Delivery{d})
 	return q, d, left, ok, nil
 }
 
