@@ -103,9 +103,11 @@ func (b *Broker) Rest() {
 func (q *Queue) keep(seq uint64) bool {
 	for {
 		q.mu.Lock()
-		if q.closed || !q.state.Live(seq) {
+		_, leaving := q.leaving[seq]
+		if q.closed || leaving || !q.state.Live(seq) {
+			leaving = leaving && !q.closed
 			q.mu.Unlock()
-			return false
+			return leaving
 		}
 		if c, ok := q.state.Where(seq).(Cold); !ok || !c.InLog() {
 			q.mu.Unlock()

@@ -193,9 +193,25 @@ func (p *Publisher) SettleWith(q *Queue, c *Consumer, seqs []uint64) {
 	q.stats.Acked += uint64(len(seqs))
 	if q.Durable && len(q.fx.Settled) > 0 {
 		p.batch.Settled = append(p.batch.Settled, Settled{Queue: q.UID, Seqs: slices.Clone(q.fx.Settled)})
+		p.settling = append(p.settling, q)
+		if q.leaving == nil {
+			q.leaving = map[uint64]struct{}{}
+		}
+		for _, seq := range q.fx.Settled {
+			q.leaving[seq] = struct{}{}
+		}
 		q.fx.Settled = q.fx.Settled[:0]
 	}
 	q.unlock()
+}
+
+// left says that what a transaction settled is settled in the log.
+func (q *Queue) left(seqs []uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, seq := range seqs {
+		delete(q.leaving, seq)
+	}
 }
 
 // Return puts messages back that were delivered to c, or by basic.get when c

@@ -43,6 +43,9 @@ type Queue struct {
 	// are in state are on their way there, settles gather.
 	unlogged int
 	deferred []uint64
+	// leaving are settled by a transaction that is not in the log yet: if
+	// that never gets there, they must.
+	leaving map[uint64]struct{}
 
 	delivered   uint64 // what the log was told last
 	telling     bool   // it was told in this life
