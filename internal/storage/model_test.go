@@ -62,12 +62,16 @@ func newModel() *model {
 }
 
 // begin enters a batch that is about to be appended.
-func (m *model) begin(tx bool) *batch {
-	b := &batch{tx: tx, queues: map[*place]*modelQueue{}}
-	m.mu.Lock()
-	m.batches = append(m.batches, b)
-	m.mu.Unlock()
+func (m *model) begin() *batch {
+	b := &batch{queues: map[*place]*modelQueue{}}
+	m.enter(b)
 	return b
+}
+
+func (m *model) enter(b *batch) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.batches = append(m.batches, b)
 }
 
 // confirm says that b, and so all before it, is on stable storage.

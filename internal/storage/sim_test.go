@@ -150,6 +150,7 @@ type life struct {
 	r         *mrand.Rand
 	m         *model
 	pub       *broker.Publisher
+	other     *broker.Publisher // another connection's
 	consumers []*consumer
 	err       error // what the node did wrong
 	over      bool  // a fault has come out: the process would end
@@ -362,7 +363,7 @@ func (l *life) flush(b *batch) {
 }
 
 func (l *life) publish() {
-	b := l.m.begin(false)
+	b := l.m.begin()
 	for range 1 + l.r.IntN(6) {
 		l.send(b)
 	}
@@ -371,7 +372,7 @@ func (l *life) publish() {
 
 // transact is tx.commit: settles and publishes that stand or fall together.
 func (l *life) transact(q *modelQueue) {
-	b := l.m.begin(true)
+	b := &batch{tx: true, queues: map[*place]*modelQueue{}}
 	if all := l.held(q); len(all) > 0 {
 		l.settleWith(q, all[:1+l.r.IntN(len(all))], b)
 	}
@@ -380,6 +381,21 @@ func (l *life) transact(q *modelQueue) {
 			l.settleWith(other, all[:1], b)
 		}
 	}
+	if l.r.IntN(3) == 0 { // meanwhile others publish, and segments go
+		l.pub, l.other = l.other, l.pub
+		for range l.r.IntN(40) {
+			l.publish()
+		}
+		l.pub, l.other = l.other, l.pub
+		if l.r.IntN(4) == 0 {
+			l.over = true // the machine stops before the transaction comes to its end
+			for _, p := range b.settles {
+				p.settled = nil
+			}
+			return
+		}
+	}
+	l.m.enter(b)
 	for range 1 + l.r.IntN(4) {
 		l.send(b)
 	}
@@ -459,7 +475,7 @@ func (l *life) get(q *modelQueue) {
 			return
 		}
 		if noAck {
-			l.m.settle(p, q, l.m.begin(false))
+			l.m.settle(p, q, l.m.begin())
 		}
 	}
 }
@@ -470,7 +486,7 @@ func (l *life) withheld(q *modelQueue, noAck bool) {
 	if !noAck || !l.ended.Load() {
 		return
 	}
-	b := l.m.begin(false)
+	b := l.m.begin()
 	for _, p := range q.list(ready) {
 		l.m.settle(p, q, b)
 	}
@@ -502,7 +518,7 @@ func (l *life) settleSome(q *modelQueue) {
 	if !ok || len(places) == 0 {
 		return
 	}
-	seqs := l.settled(q, places, l.m.begin(false))
+	seqs := l.settled(q, places, l.m.begin())
 	bq.Settle(c.forget(places), seqs)
 }
 
@@ -535,7 +551,7 @@ func (l *life) giveBack(q *modelQueue, c *consumer, places []*place) {
 }
 
 func (l *life) purge(q *modelQueue) {
-	b := l.m.begin(false)
+	b := l.m.begin()
 	want := q.list(ready)
 	n, err := l.vhost.Purge(l.actor, q.name)
 	if err != nil || n != len(want) {
@@ -570,7 +586,7 @@ func (l *life) take() {
 			return
 		}
 		if c.NoAck {
-			l.m.settle(p, c.q, l.m.begin(false))
+			l.m.settle(p, c.q, l.m.begin())
 		} else {
 			c.unacked = append(c.unacked, p)
 		}
@@ -663,14 +679,14 @@ func simulate(seed uint64) error {
 		if err != nil {
 			return fmt.Errorf("life %d: %w", n, err)
 		}
-		l := &life{node: nd, r: r, m: m, pub: nd.vhost.NewPublisher()}
+		l := &life{node: nd, r: r, m: m, pub: nd.vhost.NewPublisher(), other: nd.vhost.NewPublisher()}
 		fs.SetFault(fault(r))
 		for range 20 + r.IntN(160) {
 			if l.act(); l.err != nil || l.over || l.ended.Load() {
 				break
 			}
 		}
-		crash := r.IntN(3) > 0
+		crash := r.IntN(3) > 0 || l.over
 		if crash {
 			next := fs.Crash(r)
 			_ = nd.close() // the process of the machine that has crashed
