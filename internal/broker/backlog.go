@@ -109,7 +109,7 @@ func (q *Queue) keep(seq uint64) bool {
 			q.mu.Unlock()
 			return leaving
 		}
-		if c, ok := q.state.Where(seq).(Cold); !ok || !c.InLog() {
+		if c, ok := q.state.Where(seq).(Cold); !ok || !c.InLog() || q.broken {
 			q.mu.Unlock()
 			return true
 		}
@@ -143,11 +143,18 @@ func (q *Queue) fetch(where any, first uint64) bool {
 		return false
 	}
 	kept, err := c.Read()
-	if err != nil { // it is in the Log: the next life of the process has it
-		q.failed(err)
+	q.mu.Lock()
+	if err != nil {
+		wanted := q.state.Fetching(first)
+		q.broken = q.broken || wanted
+		q.mu.Unlock()
+		if wanted { // it is in the Log: the next life of the process has it
+			q.failed(err)
+		} else {
+			c.Free()
+		}
 		return false
 	}
-	q.mu.Lock()
 	for i := range kept {
 		kept[i].Redelivered = kept[i].Redelivered || kept[i].Seq < q.redelivered
 	}

@@ -36,6 +36,7 @@ type Queue struct {
 	exclusive *Consumer // the consumer that has the queue to itself
 	served    bool      // ever had a consumer
 	closed    bool
+	broken    bool  // messages could not be read: the process ends
 	logged    int64 // of state, bytes as counted in memory
 	stats     QueueStats
 
