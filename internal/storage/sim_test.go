@@ -719,13 +719,16 @@ func simulate(seed uint64) error {
 func TestSimulation(t *testing.T) {
 	t.Parallel()
 	from, count := uint64(1), 2000
+	if raceEnabled {
+		count /= 10
+	}
 	if s := os.Getenv("SEED"); s != "" {
 		from, _ = strconv.ParseUint(s, 10, 64)
 	}
 	if s := os.Getenv("COUNT"); s != "" {
 		count, _ = strconv.Atoi(s)
 	}
-	if testing.Short() || raceEnabled {
+	if testing.Short() {
 		count = min(count, 200)
 	}
 	first()
