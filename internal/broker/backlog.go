@@ -88,7 +88,8 @@ func (b *Broker) Rest() {
 	for uid, q := range b.uids.m {
 		q.mu.Lock()
 		if q.delivered > 0 && q.state.PersistentBytes() > 0 {
-			batch.Delivered = append(batch.Delivered, Delivered{Queue: uid, UpTo: q.state.Head(), Exact: true})
+			q.delivered = max(q.state.Head(), q.redelivered) // what an earlier life delivered may still be there
+			batch.Delivered = append(batch.Delivered, Delivered{Queue: uid, UpTo: q.delivered, Exact: true})
 		}
 		q.mu.Unlock()
 	}
@@ -102,11 +103,13 @@ func (b *Broker) Rest() {
 func (q *Queue) keep(seq uint64) bool {
 	for {
 		q.mu.Lock()
-		if q.closed || !q.state.Live(seq) {
+		_, leaving := q.leaving[seq]
+		if q.closed || leaving || !q.state.Live(seq) {
+			leaving = leaving && !q.closed
 			q.mu.Unlock()
-			return false
+			return leaving
 		}
-		if c, ok := q.state.Where(seq).(Cold); !ok || !c.InLog() {
+		if c, ok := q.state.Where(seq).(Cold); !ok || !c.InLog() || q.broken {
 			q.mu.Unlock()
 			return true
 		}
@@ -140,11 +143,18 @@ func (q *Queue) fetch(where any, first uint64) bool {
 		return false
 	}
 	kept, err := c.Read()
-	if err != nil { // it is in the Log: the next life of the process has it
-		q.failed(err)
+	q.mu.Lock()
+	if err != nil {
+		wanted := q.state.Fetching(first)
+		q.broken = q.broken || wanted
+		q.mu.Unlock()
+		if wanted { // it is in the Log: the next life of the process has it
+			q.failed(err)
+		} else {
+			c.Free()
+		}
 		return false
 	}
-	q.mu.Lock()
 	for i := range kept {
 		kept[i].Redelivered = kept[i].Redelivered || kept[i].Seq < q.redelivered
 	}

@@ -82,10 +82,17 @@ func (v *Vhost) Consume(a *Actor, name string, c *Consumer, w Waker, ready func(
 	c.queue, c.waker = q, w
 	c.state = queue.Consumer{Owner: c, Prefetch: c.Prefetch, NoAck: c.NoAck}
 	q.served = true
+	var told []Delivered
+	if q.Durable && q.delivered < q.state.Head()+deliveredStep/2 {
+		told = q.deliverUpTo(q.state.Head() + deliveredStep) // in time for the first delivery
+	}
 	ready()
 	q.state.Add(&c.state, &q.fx)
 	q.consumers.Store(int32(q.state.Consumers())) //nolint:gosec // bounded by the channels' limits
 	q.unlock()
+	if told != nil {
+		q.log.Append(Batch{Delivered: told}, q.told(told))
+	}
 	return nil
 }
 
@@ -125,6 +132,9 @@ func (c *Consumer) Take(limit, budget int, dst []queue.Delivery) []queue.Deliver
 		}
 	}
 	q.unlock()
+	if !q.settleLevel(dst[n:]) {
+		return dst[:n]
+	}
 	return dst
 }
 
@@ -149,6 +159,7 @@ func (v *Vhost) Get(a *Actor, name string, noAck bool) (q *Queue, d queue.Delive
 		more = q.fx.Load
 		q.unlock()
 	}
+	ok = ok && q.settleLevel([]queue.Delivery{d})
 	return q, d, left, ok, nil
 }
 
@@ -182,9 +193,25 @@ func (p *Publisher) SettleWith(q *Queue, c *Consumer, seqs []uint64) {
 	q.stats.Acked += uint64(len(seqs))
 	if q.Durable && len(q.fx.Settled) > 0 {
 		p.batch.Settled = append(p.batch.Settled, Settled{Queue: q.UID, Seqs: slices.Clone(q.fx.Settled)})
+		p.settling = append(p.settling, q)
+		if q.leaving == nil {
+			q.leaving = map[uint64]struct{}{}
+		}
+		for _, seq := range q.fx.Settled {
+			q.leaving[seq] = struct{}{}
+		}
 		q.fx.Settled = q.fx.Settled[:0]
 	}
 	q.unlock()
+}
+
+// left says that what a transaction settled is settled in the log.
+func (q *Queue) left(seqs []uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, seq := range seqs {
+		delete(q.leaving, seq)
+	}
 }
 
 // Return puts messages back that were delivered to c, or by basic.get when c

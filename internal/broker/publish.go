@@ -44,6 +44,8 @@ type Publisher struct {
 	byQueue map[*Queue]int // index into runs, once there are many
 	batch   Batch
 	waiting []*Queue // their messages are in the batch
+
+	settling []*Queue // those of batch.Settled
 }
 
 // run is what one flush brings one queue.
@@ -164,8 +166,12 @@ func (p *Publisher) Flush(durable func(error)) (longest *Queue, logged bool) {
 	for _, q := range p.waiting {
 		q.appended()
 	}
+	for i, q := range p.settling {
+		q.left(p.batch.Settled[i].Seqs)
+	}
 	clear(p.waiting)
-	p.waiting = p.waiting[:0]
+	clear(p.settling)
+	p.waiting, p.settling = p.waiting[:0], p.settling[:0]
 	p.batch.reset()
 	return longest, logged
 }
@@ -188,7 +194,7 @@ func (p *Publisher) Empty() bool { return len(p.runs) == 0 }
 // Release gives back what an idle connection does not need.
 func (p *Publisher) Release() {
 	p.slabs.Release()
-	p.runs, p.byQueue, p.batch, p.waiting = nil, nil, Batch{}, nil
+	p.runs, p.byQueue, p.batch, p.waiting, p.settling = nil, nil, Batch{}, nil, nil
 	p.top, p.route, p.queues = nil, nil, nil
 }
 

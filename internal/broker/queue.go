@@ -36,6 +36,7 @@ type Queue struct {
 	exclusive *Consumer // the consumer that has the queue to itself
 	served    bool      // ever had a consumer
 	closed    bool
+	broken    bool  // messages could not be read: the process ends
 	logged    int64 // of state, bytes as counted in memory
 	stats     QueueStats
 
@@ -43,9 +44,15 @@ type Queue struct {
 	// are in state are on their way there, settles gather.
 	unlogged int
 	deferred []uint64
+	// leaving are settled by a transaction that is not in the log yet: if
+	// that never gets there, they must.
+	leaving map[uint64]struct{}
 
 	delivered   uint64 // what the log was told last
+	telling     bool   // it was told in this life
 	redelivered uint64 // messages below were delivered by an earlier life
+
+	leveled atomic.Uint64 // what of delivered is on stable storage
 }
 
 // QueueStats are a queue's counters since it was made.
@@ -157,6 +164,7 @@ func (v *Vhost) RestoreQueue(m meta.Queue, r Restored) {
 	q.mu.Lock()
 	q.state.Restore(r.Runs, r.Next)
 	q.delivered, q.redelivered = r.Delivered, min(r.Delivered, r.Next)
+	q.leveled.Store(r.Delivered)
 	q.unlock()
 	v.uids.set(q)
 	v.mu.Lock()
@@ -328,7 +336,7 @@ func (q *Queue) release() (load bool) {
 	q.fx.Reset()
 	q.mu.Unlock()
 	if batch.Settled != nil || batch.Delivered != nil {
-		q.log.Append(batch, nil)
+		q.log.Append(batch, q.told(batch.Delivered))
 	}
 	for _, c := range wake {
 		if owner, ok := c.Owner.(*Consumer); ok {
@@ -358,9 +366,10 @@ func (q *Queue) toLog() (b Batch) {
 			b.Settled = []Settled{{Queue: q.UID, Seqs: slices.Clone(q.fx.Settled)}}
 		}
 	}
-	if head := q.state.Head(); head > q.delivered && q.state.PersistentBytes() > 0 {
-		q.delivered = head + deliveredStep
-		b.Delivered = []Delivered{{Queue: q.UID, UpTo: q.delivered}}
+	head := q.state.Head()
+	near := head > q.delivered || q.telling && head+deliveredStep/2 > q.delivered
+	if near && (q.state.PersistentBytes() > 0 || len(q.fx.Settled) > 0) {
+		b.Delivered = q.deliverUpTo(head + deliveredStep)
 	}
 	return b
 }

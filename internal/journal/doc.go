@@ -15,6 +15,7 @@
 //	put              1 | n | n × (stream, seq) | mark | length | body (uvarints)
 //	settle           2 | stream | n | n × seq, each less the one before
 //	level            3 | stream | value | exact (0 or 1)
+//	end              4
 //
 // A frame is a batch: all of it is there after a crash, or none. Its checksum
 // is seeded with the segment's id, so that what an earlier use of the file
@@ -23,7 +24,11 @@
 // behind which a good one says that it was synced is corruption, and is
 // reported; any other is where the power went, and the log ends there. The
 // field prev says where the frames of the segment before end: what lies behind
-// was never part of the log. After replay a new segment is begun, so nothing
+// was never part of the log. A header is synced before the first frame: behind
+// a bad one a good frame, or another segment, says that it is damaged. A
+// graceful end writes a frame with an end, which says that all before it was
+// synced; after a crash the frames of the last sync cannot be told from torn
+// ones when they are damaged. After replay a new segment is begun, so nothing
 // is ever written behind a torn end. All integers are little endian.
 //
 // # The crash argument
@@ -32,9 +37,9 @@
 //	1 frames written, not synced     any part of them, in any order  the whole ones before the first torn one;
 //	                                                                 none was confirmed
 //	2 synced                         the frames                      all of them; then they are confirmed
-//	3 segment full: the next one is  two segments                    the new one is empty until its header is
-//	  renamed to its id, directory                                   synced with its first frames
-//	  synced
+//	3 segment full: the next one is  two segments                    one whose header is not whole was not begun;
+//	  renamed to its id, directory                                   its file is free again
+//	  synced, its header synced
 //	4 live records of the oldest     put twice                       the same place twice is one record
 //	  put again, synced
 //	5 the oldest renamed to be free, the oldest or not               either way each live place is there; a settle

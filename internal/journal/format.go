@@ -15,6 +15,7 @@ const (
 	kindPut     = 1
 	kindSettle  = 2
 	kindLevel   = 3
+	kindEnd     = 4
 	// MaxFrame bounds a batch, so that a damaged length cannot make replay
 	// read without end.
 	MaxFrame = 1 << 30
@@ -112,6 +113,9 @@ func appendSettle(dst []byte, stream uint64, seqs []uint64) []byte {
 	return dst
 }
 
+// appendEnd encodes that the log was closed.
+func appendEnd(dst []byte) []byte { return append(dst, kindEnd) }
+
 // appendLevel encodes a level.
 func appendLevel(dst []byte, stream, value uint64, exact bool) []byte {
 	dst = append(dst, kindLevel)
@@ -127,6 +131,7 @@ func appendLevel(dst []byte, stream, value uint64, exact bool) []byte {
 type entries struct {
 	b      []byte
 	bad    bool
+	ends   bool     // the log was closed here
 	at     Position // of the frame's entries
 	size   int      // of them
 	places []Ref
@@ -156,7 +161,7 @@ func (e *entries) count(least int) int {
 // visit hands the entries of the frame at at to v; false: they are not well
 // formed.
 func (e *entries) visit(b []byte, at Position, v Visitor) bool {
-	e.b, e.bad, e.size, e.at = b, false, len(b), Position{at.Segment, at.Off + frameHeader}
+	e.b, e.bad, e.ends, e.size, e.at = b, false, false, len(b), Position{at.Segment, at.Off + frameHeader}
 	for len(e.b) > 0 && !e.bad {
 		kind := e.b[0]
 		e.b = e.b[1:]
@@ -167,6 +172,8 @@ func (e *entries) visit(b []byte, at Position, v Visitor) bool {
 			e.settle(v)
 		case kindLevel:
 			e.level(v)
+		case kindEnd:
+			e.ends = true
 		default:
 			return false
 		}

@@ -200,6 +200,7 @@ func (j *Journal) run() {
 		j.room.Broadcast()
 		j.mu.Unlock()
 		if last {
+			j.markEnd()
 			return
 		}
 		err := j.commit(&p)
@@ -263,6 +264,24 @@ func (j *Journal) commit(p *pending) error {
 	return s.sync()
 }
 
+// markEnd writes a last frame, which says that what is before it was synced:
+// after a graceful end damage is told from a write that was cut off wherever
+// it is. Nothing is lost when that cannot be done.
+func (j *Journal) markEnd() {
+	if !j.begun {
+		return
+	}
+	b := appendEnd(make([]byte, frameHeader))
+	s, err := j.segmentFor(int64(len(b)))
+	if err != nil {
+		return
+	}
+	seal(b, s.id, s.synced)
+	if s.write(b) == nil {
+		_ = s.sync()
+	}
+}
+
 // segmentFor returns the segment that a frame of size bytes goes to, beginning
 // a new one when it does not fit.
 func (j *Journal) segmentFor(size int64) (*segment, error) {
@@ -312,6 +331,9 @@ func (j *Journal) begin(size, prev int64) (*segment, error) {
 		return nil, err
 	}
 	if err := s.write(appendHeader(nil, s.id, prev)); err != nil {
+		return nil, err
+	}
+	if err := s.sync(); err != nil { // so that frames behind a bad header are damage
 		return nil, err
 	}
 	j.segments = append(j.segments, s)

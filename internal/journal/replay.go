@@ -62,9 +62,16 @@ func Open(o Options, v Visitor) (*Journal, *Report, error) {
 type found struct {
 	*segment
 
-	data []byte // once it is scanned
-	prev int64
+	data     []byte // once it is scanned
+	prev     int64  // unknownEnd when the header is damaged
+	headless bool
 }
+
+// The end of a segment's frames when the segment behind it does not say it.
+const (
+	lastEnd    = -1 // there is none behind it
+	unknownEnd = -2 // its header is damaged
+)
 
 // replay reads the segments and hands their entries to v.
 func (j *Journal) replay(v Visitor, r *Report) error {
@@ -73,8 +80,8 @@ func (j *Journal) replay(v Visitor, r *Report) error {
 		return err
 	}
 	var last *found
-	for _, id := range ids {
-		f, err := j.read(id)
+	for i, id := range ids {
+		f, err := j.read(id, i == len(ids)-1)
 		if err != nil {
 			return err
 		}
@@ -148,8 +155,10 @@ func (j *Journal) addFree(name string) error {
 	return nil
 }
 
-// read reads the header of a segment file; nil when it is not that of id.
-func (j *Journal) read(id uint64) (*found, error) {
+// read reads the header of a segment file; nil when the segment was not begun.
+// The header is on stable storage before anything else is: one that is bad is
+// damage when another segment or a frame of this one follows.
+func (j *Journal) read(id uint64, last bool) (*found, error) {
 	file, err := j.opts.FS.Open(j.name(id, "wal"))
 	if err != nil {
 		return nil, err
@@ -163,10 +172,24 @@ func (j *Journal) read(id uint64) (*found, error) {
 		return nil, errors.Join(fmt.Errorf("read segment %016x: %w", id, err), file.Close())
 	}
 	prev, ok, err := checkHeader(header, id)
-	if err != nil || !ok {
+	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return &found{&segment{id: id, file: file, size: size}, nil, prev}, nil
+	f := &found{segment: &segment{id: id, file: file, size: size}, prev: prev}
+	if ok {
+		return f, nil
+	}
+	f.prev, f.headless = unknownEnd, true
+	if last {
+		f.data = make([]byte, size)
+		if _, err := file.ReadAt(f.data, 0); err != nil && !errors.Is(err, io.EOF) {
+			return nil, errors.Join(fmt.Errorf("read segment %016x: %w", id, err), file.Close())
+		}
+		if f.resume(0, size, true) < 0 {
+			return nil, file.Close()
+		}
+	}
+	return f, nil
 }
 
 // giveBack makes a file free that is named as a segment and is none.
@@ -183,7 +206,7 @@ func (j *Journal) giveBack(id uint64) error {
 // synced is written again, since after a sync that failed the system may show
 // us pages that it will never write.
 func (j *Journal) settleEnd(f *found, v Visitor, r *Report) error {
-	sure, err := j.scan(f, -1, v, r)
+	sure, err := j.scan(f, lastEnd, v, r)
 	if err != nil {
 		return err
 	}
@@ -194,8 +217,8 @@ func (j *Journal) settleEnd(f *found, v Visitor, r *Report) error {
 }
 
 // scan hands the entries of a segment to v. The segment behind it says where
-// its frames end; of the last one (end < 0) that has to be found out. It
-// returns how much of the segment its frames say was synced.
+// its frames end, or end is lastEnd or unknownEnd and that has to be found
+// out. It returns how much of the segment its frames say was synced.
 func (j *Journal) scan(f *found, end int64, v Visitor, r *Report) (sure int64, err error) {
 	r.Segments++
 	if int64(cap(j.buf)) < f.size {
@@ -208,6 +231,10 @@ func (j *Journal) scan(f *found, end int64, v Visitor, r *Report) (sure int64, e
 	limit := int64(len(f.data))
 	if end >= 0 && end < limit {
 		limit = end
+	}
+	if f.headless {
+		f.bad = true
+		r.Damaged = append(r.Damaged, fmt.Sprintf("segment %016x: its header", f.id))
 	}
 	var e entries
 	at := int64(headerSize)
@@ -233,7 +260,7 @@ func (j *Journal) scan(f *found, end int64, v Visitor, r *Report) (sure int64, e
 		r.Damaged = append(r.Damaged, fmt.Sprintf("segment %016x: %d bytes at offset %d", f.id, limit-at, at))
 		at = limit
 	}
-	if end < 0 {
+	if end == lastEnd {
 		r.Torn = f.torn(at)
 	}
 	f.off, f.synced = at, at

@@ -207,13 +207,20 @@ func (s *State) Where(seq uint64) any {
 	return nil
 }
 
+// Fetching reports whether the run that begins at first is still waited for:
+// it is not when the queue was purged meanwhile.
+func (s *State) Fetching(first uint64) bool {
+	c := s.slots.chunkOf(first)
+	return c != nil && c.cold != nil && c.first == first && c.cold.loading
+}
+
 // Thawed brings the run that begins at first back into memory. False: it is
 // not wanted any more, the queue was purged.
 func (s *State) Thawed(first uint64, kept []Kept, fx *Effects) bool {
-	c := s.slots.chunkOf(first)
-	if c == nil || c.cold == nil || c.first != first || !c.cold.loading {
+	if !s.Fetching(first) {
 		return false
 	}
+	c := s.slots.chunkOf(first)
 	c.slots = make([]slot, c.cold.span)
 	for i := range kept {
 		k := &kept[i]

@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"math/rand/v2"
@@ -18,6 +19,7 @@ type Mem struct {
 	files map[string]*node // what a running process sees
 	saved map[string]*node // directory entries on stable storage
 	ops   int
+	kinds map[string]int // operations by kind
 	// fault is asked before each operation that changes something; what it
 	// returns is that operation's error.
 	fault func(op Op) error
@@ -27,9 +29,23 @@ type Mem struct {
 // Op is one operation that changes something.
 type Op struct {
 	N    int    // counted from 1
+	Nth  int    // counted from 1 among those of its kind
 	Kind string // create, write, sync, rename, remove or syncdir
 	Name string
 }
+
+// ShortWrite is the fault of a write that stops halfway: the first N bytes
+// are written, then it fails with Err.
+type ShortWrite struct {
+	N   int
+	Err error
+}
+
+// Error implements error.
+func (s *ShortWrite) Error() string { return fmt.Sprintf("short write of %d bytes: %v", s.N, s.Err) }
+
+// Unwrap returns why the write stopped.
+func (s *ShortWrite) Unwrap() error { return s.Err }
 
 // node is a file's content.
 type node struct {
@@ -48,7 +64,9 @@ type span struct {
 var ErrCrashed = errors.New("vfs: the machine has crashed")
 
 // NewMem returns an empty file system.
-func NewMem() *Mem { return &Mem{files: map[string]*node{}, saved: map[string]*node{}} }
+func NewMem() *Mem {
+	return &Mem{files: map[string]*node{}, saved: map[string]*node{}, kinds: map[string]int{}}
+}
 
 // SetFault sets what is asked before each operation that changes something;
 // nil for nothing.
@@ -90,6 +108,48 @@ func (m *Mem) Crash(r *rand.Rand) *Mem {
 	return next
 }
 
+// Clone returns a copy of what a running process sees, as if all of it were
+// on stable storage.
+func (m *Mem) Clone() *Mem {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := NewMem()
+	for name, n := range m.files {
+		c := &node{data: append([]byte(nil), n.data...), synced: append([]byte(nil), n.data...)}
+		next.files[name], next.saved[name] = c, c
+	}
+	return next
+}
+
+// Flip changes one bit of a file at rest, counted from the first byte's
+// lowest; it is what the process sees and what a crash leaves.
+func (m *Mem) Flip(name string, bit int64) error {
+	return m.damage(name, bit/8, 1, func(b []byte) { b[0] ^= 1 << (bit % 8) })
+}
+
+// Zero makes a part of a file at rest zeros, such as a sector that was lost.
+func (m *Mem) Zero(name string, off, size int64) error {
+	return m.damage(name, off, size, func(b []byte) { clear(b) })
+}
+
+// damage changes size bytes at off of a file, unseen by faults.
+func (m *Mem) damage(name string, off, size int64, change func([]byte)) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, ok := m.files[name]
+	if !ok {
+		return &fs.PathError{Op: "damage", Path: name, Err: fs.ErrNotExist}
+	}
+	if off < 0 || size < 0 || off+size > int64(len(n.data)) {
+		return &fs.PathError{Op: "damage", Path: name, Err: io.ErrUnexpectedEOF}
+	}
+	change(n.data[off : off+size])
+	if off+size <= int64(len(n.synced)) {
+		change(n.synced[off : off+size])
+	}
+	return nil
+}
+
 // survive is what is left of a file's content.
 func (n *node) survive(r *rand.Rand) []byte {
 	data := append([]byte(nil), n.synced...)
@@ -125,8 +185,9 @@ func (m *Mem) step(kind, name string) error {
 		return ErrCrashed
 	}
 	m.ops++
+	m.kinds[kind]++
 	if m.fault != nil {
-		return m.fault(Op{m.ops, kind, name})
+		return m.fault(Op{m.ops, m.kinds[kind], kind, name})
 	}
 	return nil
 }
@@ -243,12 +304,17 @@ func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
 func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 	f.m.mu.Lock()
 	defer f.m.mu.Unlock()
-	if err := f.m.step("write", f.name); err != nil {
-		return 0, err
+	err := f.m.step("write", f.name)
+	if err != nil {
+		short, ok := errors.AsType[*ShortWrite](err)
+		if !ok || short.N <= 0 {
+			return 0, err
+		}
+		p = p[:min(short.N, len(p))]
 	}
 	f.n.data = writeAt(f.n.data, p, off)
 	f.n.dirty = append(f.n.dirty, span{off, append([]byte(nil), p...)})
-	return len(p), nil
+	return len(p), err
 }
 
 // Size implements File.

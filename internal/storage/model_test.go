@@ -1,0 +1,279 @@
+package storage_test
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+)
+
+// model is what the simulation knows: the truth that a node is held against.
+type model struct {
+	mu      sync.Mutex // the journal's committer confirms
+	queues  map[string]*modelQueue
+	bound   map[string]bool   // to the fanout exchange
+	keys    map[string]string // of roles
+	batches []*batch          // not confirmed, in the order of the log
+	unsure  func(seen *seen)  // resolves the one definition of which nobody knows whether it was stored
+	bodies  uint64
+}
+
+// modelQueue is one queue: its messages in order, those that are gone too.
+type modelQueue struct {
+	name     string
+	places   []*place
+	byID     map[uint64]*place
+	consumed bool // ever had a consumer in this life: promises blur its order
+}
+
+// place is one message in one queue.
+type place struct {
+	id         uint64
+	image      []byte
+	persistent bool
+	stored     *batch // that put it; nil: certain
+	settled    *batch // that settled it; nil: not settled
+	state      placeState
+	seq        uint64 // as delivered
+	flag       bool   // redelivered, as the next delivery must say
+	delivered  bool
+}
+
+type placeState int
+
+const (
+	ready placeState = iota
+	unacked
+	gone
+)
+
+// batch is what the log takes or leaves as a whole.
+type batch struct {
+	confirmed bool
+	places    []*place
+	settles   []*place
+	tx        bool // its settles stand and fall with its places
+	queues    map[*place]*modelQueue
+}
+
+func newModel() *model {
+	return &model{queues: map[string]*modelQueue{}, bound: map[string]bool{}, keys: map[string]string{}}
+}
+
+// begin enters a batch that is about to be appended.
+func (m *model) begin() *batch {
+	b := &batch{queues: map[*place]*modelQueue{}}
+	m.enter(b)
+	return b
+}
+
+func (m *model) enter(b *batch) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.batches = append(m.batches, b)
+}
+
+// confirm says that b, and so all before it, is on stable storage.
+func (m *model) confirm(b *batch) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := slices.Index(m.batches, b)
+	for _, c := range m.batches[:i+1] {
+		c.confirmed = true
+	}
+	m.batches = m.batches[i+1:]
+}
+
+// confirmAll is what a graceful end means.
+func (m *model) confirmAll() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, b := range m.batches {
+		b.confirmed = true
+	}
+	m.batches = nil
+}
+
+func (m *model) add(q *modelQueue, p *place, b *batch) {
+	q.places = append(q.places, p)
+	q.byID[p.id] = p
+	if p.persistent {
+		p.stored = b
+		b.places = append(b.places, p)
+		b.queues[p] = q
+	}
+}
+
+func (m *model) settle(p *place, q *modelQueue, b *batch) {
+	p.state, p.settled = gone, b
+	if p.persistent {
+		b.settles = append(b.settles, p)
+		b.queues[p] = q
+	}
+}
+
+// first is the first ready message; nil when there is none.
+func (q *modelQueue) first() *place {
+	for _, p := range q.places {
+		if p.state == ready {
+			return p
+		}
+	}
+	return nil
+}
+
+func (q *modelQueue) count(s placeState) int {
+	n := 0
+	for _, p := range q.places {
+		if p.state == s {
+			n++
+		}
+	}
+	return n
+}
+
+// list returns the messages in a state.
+func (q *modelQueue) list(s placeState) []*place {
+	var all []*place
+	for _, p := range q.places {
+		if p.state == s {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// seen is what a node has after a start.
+type seen struct {
+	queues map[string][]seenMessage
+	bound  map[string]bool
+	keys   map[string]string
+}
+
+type seenMessage struct {
+	id          uint64
+	image       []byte
+	redelivered bool
+}
+
+// recover holds what a node has after a start against the model, and makes
+// the model what the node says where both are right. After a graceful end
+// nothing is open.
+func (m *model) recover(s *seen, graceful bool) error {
+	if m.unsure != nil {
+		m.unsure(s)
+		m.unsure = nil
+	}
+	if !maps.Equal(s.bound, m.bound) {
+		return fmt.Errorf("bindings are %v, want %v", s.bound, m.bound)
+	}
+	if !maps.Equal(s.keys, m.keys) {
+		return fmt.Errorf("roles' keys are %v, want %v", s.keys, m.keys)
+	}
+	if got, want := slices.Sorted(maps.Keys(s.queues)), slices.Sorted(maps.Keys(m.queues)); !slices.Equal(got, want) {
+		return fmt.Errorf("queues are %v, want %v", got, want)
+	}
+	if graceful {
+		m.confirmAll()
+	}
+	present := map[*place]bool{}
+	for name, messages := range s.queues {
+		if err := m.queues[name].match(messages, present, graceful); err != nil {
+			return fmt.Errorf("queue %s: %w", name, err)
+		}
+	}
+	for _, b := range m.batches {
+		if err := m.whole(b, present); err != nil {
+			return err
+		}
+	}
+	m.batches = nil
+	for name, messages := range s.queues {
+		m.queues[name].take(messages)
+	}
+	return nil
+}
+
+// match checks one queue's messages one by one.
+func (q *modelQueue) match(messages []seenMessage, present map[*place]bool, graceful bool) error {
+	for _, g := range messages {
+		p := q.byID[g.id]
+		switch {
+		case p == nil:
+			return fmt.Errorf("message %d was never put there", g.id)
+		case !bytes.Equal(g.image, p.image):
+			return fmt.Errorf("message %d is %q, want %q", g.id, g.image, p.image)
+		case present[p]:
+			return fmt.Errorf("message %d is there twice", g.id)
+		case !p.persistent:
+			return fmt.Errorf("message %d is transient and came back", g.id)
+		case p.settled != nil && p.settled.confirmed:
+			return fmt.Errorf("message %d came back after its settle was durable", g.id)
+		case p.delivered && !g.redelivered:
+			return fmt.Errorf("message %d was delivered before and is not marked as redelivered", g.id)
+		}
+		present[p] = true
+	}
+	i, delivered := 0, false
+	for k := len(q.places) - 1; k >= 0; k-- {
+		p := q.places[k]
+		delivered = delivered || p.delivered
+		if !present[p] {
+			if p.persistent && p.settled == nil && (p.stored == nil || p.stored.confirmed) {
+				return fmt.Errorf("message %d was confirmed and not settled, and is lost", p.id)
+			}
+			continue
+		}
+		i++
+		g := messages[len(messages)-i]
+		if g.id != p.id {
+			return fmt.Errorf("message %d is where message %d belongs", g.id, p.id)
+		}
+		if graceful && g.redelivered && !p.flag && !delivered && !q.consumed {
+			return fmt.Errorf("message %d is marked as redelivered and was never delivered, nor any behind it", p.id)
+		}
+	}
+	return nil
+}
+
+// whole checks that a batch that was not confirmed is there as a whole or not
+// at all.
+func (m *model) whole(b *batch, present map[*place]bool) error {
+	here := func(p *place) bool { return m.queues[b.queues[p].name] == b.queues[p] } // its queue was not deleted
+	in, out := false, false
+	for _, p := range b.places {
+		switch {
+		case !here(p):
+		case present[p]:
+			in = true
+		case p.settled == nil:
+			out = true
+		}
+	}
+	for _, p := range b.settles {
+		if b.tx && here(p) {
+			if present[p] {
+				out = true
+			} else if p.stored == nil || p.stored.confirmed {
+				in = true
+			}
+		}
+	}
+	if in && out {
+		return fmt.Errorf("a batch of %d messages and %d settles (tx: %t) is there in part", len(b.places), len(b.settles), b.tx)
+	}
+	return nil
+}
+
+// take makes the queue what is there.
+func (q *modelQueue) take(messages []seenMessage) {
+	old := q.byID
+	q.places, q.byID, q.consumed = nil, map[uint64]*place{}, false
+	for _, g := range messages {
+		p := old[g.id]
+		p.stored, p.settled, p.state, p.flag = nil, nil, ready, g.redelivered
+		q.places = append(q.places, p)
+		q.byID[p.id] = p
+	}
+}

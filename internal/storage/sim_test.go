@@ -1,0 +1,753 @@
+package storage_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	mrand "math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/auth"
+	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/journal"
+	"github.com/warrenmq/warren/internal/meta"
+	"github.com/warrenmq/warren/internal/queue"
+	"github.com/warrenmq/warren/internal/server"
+	"github.com/warrenmq/warren/internal/storage"
+	"github.com/warrenmq/warren/internal/vfs"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// node is one life of a broker on a disk in memory.
+type node struct {
+	server *server.Server
+	vhost  *broker.Vhost
+	actor  *broker.Actor
+	report *journal.Report
+	ended  atomic.Bool // nothing can be stored any more
+}
+
+// open starts a node.
+func open(fs *vfs.Mem, segment, memory int64) (*node, error) {
+	n := &node{}
+	failed := func(error) { n.ended.Store(true) }
+	logger := slog.New(slog.DiscardHandler)
+	st, report, err := storage.Open(storage.Options{FS: fs, Dir: "data", Random: rand.Reader, Logger: logger, SegmentSize: segment, Fenced: failed})
+	if err != nil {
+		return nil, err
+	}
+	n.report = report
+	if n.server, err = server.Open(server.Options{Logger: logger, Storage: st, MemoryLimit: memory, Failed: failed}); err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	rights, err := auth.Compile(auth.Permission{Configure: ".*", Write: ".*", Read: ".*"})
+	if err != nil {
+		return nil, err
+	}
+	n.actor = &broker.Actor{User: "sim", Rights: rights}
+	n.vhost, _ = n.server.Broker().Vhost(n.ref())
+	return n, nil
+}
+
+func (n *node) ref() meta.VhostRef {
+	return meta.VhostRef{Cluster: n.server.Store().DefaultCluster().ID, Name: "/"}
+}
+
+func (n *node) close() error { return n.server.Close(context.Background()) }
+
+// first is a disk with a node's definitions and a fanout exchange: what every
+// seed begins with, since hashing the first user's password takes long.
+var first = sync.OnceValue(func() *vfs.Mem {
+	fs := vfs.NewMem()
+	n, err := open(fs, 1<<12, 0)
+	if err != nil {
+		panic(err)
+	}
+	if err := n.vhost.DeclareExchange(n.actor, broker.ExchangeDeclare{Name: "fan", Type: "fanout", Durable: true}); err != nil {
+		panic(err)
+	}
+	if err := n.close(); err != nil {
+		panic(err)
+	}
+	return fs
+})
+
+// look drains every queue of a node and returns what it had.
+func (n *node) look() (*seen, error) {
+	s := &seen{queues: map[string][]seenMessage{}, bound: map[string]bool{}, keys: map[string]string{}}
+	for _, q := range n.vhost.Queues() {
+		s.queues[q.Name] = nil
+		for {
+			_, d, _, ok, err := n.vhost.Get(n.actor, q.Name, false)
+			if err != nil {
+				return nil, err
+			}
+			if !ok {
+				break
+			}
+			id, err2 := identify(&d)
+			if err2 != nil {
+				return nil, fmt.Errorf("queue %s: %w", q.Name, err2)
+			}
+			s.queues[q.Name] = append(s.queues[q.Name], seenMessage{id, bytes.Clone(d.Image), d.Redelivered})
+		}
+		if left := q.Ready(); left > 0 {
+			return nil, fmt.Errorf("queue %s: %d messages cannot be had", q.Name, left)
+		}
+	}
+	for _, b := range n.vhost.Bindings() {
+		if b.Source == "fan" {
+			s.bound[b.Destination] = true
+		}
+	}
+	roles, err := n.server.Store().Roles("")
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range roles {
+		if strings.HasPrefix(r.Name, "r") {
+			if s.keys[r.Name], err = n.server.Store().RoleKey("", r.Name); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return s, nil
+}
+
+// identify reads the number of a message out of its body.
+func identify(d *queue.Delivery) (uint64, error) {
+	c, err := broker.Open(d)
+	if err != nil {
+		return 0, err
+	}
+	if len(c.Body) < 8 {
+		return 0, fmt.Errorf("a body of %d bytes", len(c.Body))
+	}
+	return binary.BigEndian.Uint64(c.Body), nil
+}
+
+// life is one run of a node under random work.
+type life struct {
+	*node
+
+	r         *mrand.Rand
+	m         *model
+	pub       *broker.Publisher
+	other     *broker.Publisher // another connection's
+	consumers []*consumer
+	err       error // what the node did wrong
+	over      bool  // a fault has come out: the process would end
+}
+
+type consumer struct {
+	*broker.Consumer
+
+	q       *modelQueue
+	unacked []*place
+}
+
+// Wake implements broker.Waker: the simulation looks by itself.
+func (*consumer) Wake(*broker.Consumer) {}
+
+// Cancelled implements broker.Waker.
+func (*consumer) Cancelled(*broker.Consumer) {}
+
+func (l *life) fail(format string, a ...any) {
+	if l.err == nil {
+		l.err = fmt.Errorf(format, a...)
+	}
+}
+
+// pick returns one of the queues, nil when there is none.
+func (l *life) pick() *modelQueue {
+	names := slices.Sorted(maps.Keys(l.m.queues))
+	if len(names) == 0 {
+		return nil
+	}
+	return l.m.queues[names[l.r.IntN(len(names))]]
+}
+
+// act does one random thing.
+func (l *life) act() {
+	q := l.pick()
+	k := l.r.IntN(100)
+	switch {
+	case q == nil || k < 4:
+		l.declare()
+	case k < 5:
+		l.drop(q)
+	case k < 9:
+		l.bind(q)
+	case k < 10:
+		l.role()
+	case k < 50:
+		l.publish()
+	case k < 68:
+		l.get(q)
+	case k < 78:
+		l.settleSome(q)
+	case k < 82:
+		l.returnSome(q)
+	case k < 83:
+		l.purge(q)
+	case k < 85:
+		l.consume(q)
+	case k < 93:
+		l.take()
+	case k < 94:
+		l.cancel()
+	case k < 95:
+		l.server.Broker().Tick()
+	default:
+		l.transact(q)
+	}
+}
+
+// stored ends the life when a definition could not be stored; resolve makes
+// the model what the next start shows of it.
+func (l *life) stored(err error, resolve func(s *seen)) bool {
+	if err != nil {
+		l.over, l.m.unsure = true, resolve
+	}
+	return err == nil
+}
+
+// asError makes a nil *amqp.Error a nil error.
+func asError(err *amqp.Error) error {
+	if err == nil {
+		return nil
+	}
+	return err
+}
+
+func (l *life) declare() {
+	name := fmt.Sprintf("q%d", l.r.IntN(5))
+	add := func() {
+		if l.m.queues[name] == nil {
+			l.m.queues[name] = &modelQueue{name: name, byID: map[uint64]*place{}}
+		}
+	}
+	_, err := l.vhost.DeclareQueue(l.actor, broker.QueueDeclare{Name: name, Durable: true})
+	if l.stored(asError(err), func(s *seen) {
+		if _, ok := s.queues[name]; ok {
+			add()
+		}
+	}) {
+		add()
+	}
+}
+
+func (l *life) drop(q *modelQueue) {
+	remove := func() {
+		delete(l.m.queues, q.name)
+		delete(l.m.bound, q.name)
+	}
+	n, err := l.vhost.DeleteQueue(l.actor, q.name, false, false)
+	if !l.stored(asError(err), func(s *seen) {
+		if _, ok := s.queues[q.name]; !ok {
+			remove()
+		} else if !s.bound[q.name] {
+			l.fail("queue %s lost its binding and is still there", q.name)
+		}
+	}) {
+		return
+	}
+	if want := q.count(ready); n != want {
+		l.fail("delete of %s: %d messages, want %d", q.name, n, want)
+	}
+	remove()
+	l.consumers = slices.DeleteFunc(l.consumers, func(c *consumer) bool { return c.q == q })
+}
+
+func (l *life) bind(q *modelQueue) {
+	b := broker.Binding{Source: "fan", Destination: q.name, DestinationKind: broker.KindQueue}
+	want := !l.m.bound[q.name]
+	do := l.vhost.Bind
+	if !want {
+		do = l.vhost.Unbind
+	}
+	set := func(bound bool) {
+		if delete(l.m.bound, q.name); bound {
+			l.m.bound[q.name] = true
+		}
+	}
+	if l.stored(asError(do(l.actor, b)), func(s *seen) { set(s.bound[q.name]) }) {
+		set(want)
+	}
+}
+
+func (l *life) role() {
+	name := fmt.Sprintf("r%d", l.r.IntN(3))
+	var key string
+	var err error
+	if _, ok := l.m.keys[name]; ok {
+		key, err = l.server.Store().ResetKey("", name, 0)
+	} else {
+		_, key, err = l.server.Store().CreateRole("", name, meta.RoleOptions{})
+	}
+	if l.stored(err, func(s *seen) {
+		if k, ok := s.keys[name]; ok {
+			l.m.keys[name] = k
+		}
+	}) {
+		l.m.keys[name] = key
+	}
+}
+
+// send enters one message into the publisher's batch and the model.
+func (l *life) send(b *batch) {
+	c := broker.Content{Exchange: "fan"}
+	if q := l.pick(); q != nil && l.r.IntN(3) > 0 {
+		c.Exchange, c.Key = "", q.name
+	}
+	if l.r.IntN(4) > 0 {
+		c.Properties.DeliveryMode = 2
+	}
+	l.m.bodies++
+	c.Body = append(binary.BigEndian.AppendUint64(nil, l.m.bodies), bytes.Repeat([]byte{byte('a' + l.m.bodies%26)}, l.r.IntN(400))...)
+	m, err := broker.Compose(&c, 1<<17)
+	if err != nil {
+		l.fail("compose: %w", err)
+		return
+	}
+	n, failed := l.pub.Publish(&m)
+	if failed != nil {
+		l.fail("publish: %w", asError(failed))
+		return
+	}
+	image := append(append(bytes.Clone(m.Route), amqp.FrameEnd), m.Content...)
+	routed := 0
+	for name, q := range l.m.queues {
+		if c.Exchange == "" && name == c.Key || c.Exchange == "fan" && l.m.bound[name] {
+			l.m.add(q, &place{id: l.m.bodies, image: image, persistent: m.Persistent}, b)
+			routed++
+		}
+	}
+	if n != routed {
+		l.fail("a message went to %d queues, want %d", n, routed)
+	}
+}
+
+// flush appends what was published; it waits now and then.
+func (l *life) flush(b *batch) {
+	done := make(chan struct{})
+	_, logged := l.pub.Flush(func(err error) {
+		if err == nil {
+			l.m.confirm(b)
+		}
+		close(done)
+	})
+	if want := len(b.places)+len(b.settles) > 0; logged != want {
+		l.fail("logged is %t, want %t", logged, want)
+	}
+	if logged && (b.tx || l.r.IntN(3) == 0) {
+		<-done
+	}
+}
+
+func (l *life) publish() {
+	b := l.m.begin()
+	for range 1 + l.r.IntN(6) {
+		l.send(b)
+	}
+	l.flush(b)
+}
+
+// transact is tx.commit: settles and publishes that stand or fall together.
+func (l *life) transact(q *modelQueue) {
+	b := &batch{tx: true, queues: map[*place]*modelQueue{}}
+	if all := l.held(q); len(all) > 0 {
+		l.settleWith(q, all[:1+l.r.IntN(len(all))], b)
+	}
+	if other := l.pick(); other != q && l.r.IntN(2) == 0 {
+		if all := l.held(other); len(all) > 0 {
+			l.settleWith(other, all[:1], b)
+		}
+	}
+	if l.r.IntN(3) == 0 { // meanwhile others publish, and segments go
+		l.pub, l.other = l.other, l.pub
+		for range l.r.IntN(40) {
+			l.publish()
+		}
+		l.pub, l.other = l.other, l.pub
+		if l.r.IntN(4) == 0 {
+			l.over = true // the machine stops before the transaction comes to its end
+			for _, p := range b.settles {
+				p.settled = nil
+			}
+			return
+		}
+	}
+	l.m.enter(b)
+	for range 1 + l.r.IntN(4) {
+		l.send(b)
+	}
+	l.flush(b)
+}
+
+func (l *life) settleWith(q *modelQueue, places []*place, b *batch) {
+	bq, ok := l.vhost.Queue(q.name)
+	if !ok {
+		l.fail("queue %s is not there", q.name)
+		return
+	}
+	l.pub.SettleWith(bq, nil, l.settled(q, places, b))
+}
+
+// settled enters settles into the model and returns their numbers.
+func (l *life) settled(q *modelQueue, places []*place, b *batch) []uint64 {
+	var seqs []uint64
+	for _, p := range places {
+		seqs = append(seqs, p.seq)
+		l.m.settle(p, q, b)
+	}
+	return seqs
+}
+
+// held are the messages that basic.get took and nobody has settled.
+func (l *life) held(q *modelQueue) []*place {
+	all := q.list(unacked)
+	for _, c := range l.consumers {
+		all = slices.DeleteFunc(all, func(p *place) bool { return slices.Contains(c.unacked, p) })
+	}
+	return all
+}
+
+// delivered holds a delivery against the model.
+func (l *life) delivered(q *modelQueue, d *queue.Delivery) *place {
+	id, err := identify(d)
+	if err != nil {
+		l.fail("queue %s: %w", q.name, err)
+		return nil
+	}
+	p := q.byID[id]
+	switch {
+	case p == nil || p.state != ready:
+		l.fail("queue %s: delivered message %d, which is not ready there", q.name, id)
+		return nil
+	case !bytes.Equal(p.image, d.Image):
+		l.fail("queue %s: message %d is %q, want %q", q.name, id, d.Image, p.image)
+	case p.flag != d.Redelivered:
+		l.fail("queue %s: message %d redelivered is %t, want %t", q.name, id, d.Redelivered, p.flag)
+	case p.persistent != d.Persistent:
+		l.fail("queue %s: message %d persistent is %t", q.name, id, d.Persistent)
+	case !q.consumed && q.first() != p:
+		l.fail("queue %s: delivered message %d before message %d", q.name, id, q.first().id)
+	}
+	p.state, p.seq, p.delivered = unacked, d.Seq, true
+	return p
+}
+
+func (l *life) get(q *modelQueue) {
+	noAck := l.r.IntN(3) == 0
+	for range 1 + l.r.IntN(8) {
+		_, d, _, ok, err := l.vhost.Get(l.actor, q.name, noAck)
+		if err != nil {
+			l.fail("get: %w", asError(err))
+			return
+		}
+		if !ok {
+			if want := q.count(ready); want > 0 && !l.ended.Load() {
+				l.fail("queue %s: get finds nothing, %d messages are ready", q.name, want)
+			}
+			l.withheld(q, noAck)
+			return
+		}
+		p := l.delivered(q, &d)
+		if p == nil {
+			return
+		}
+		if noAck {
+			l.m.settle(p, q, l.m.begin())
+		}
+	}
+}
+
+// withheld is for deliveries without acknowledgement that the node took back
+// because the log failed: nobody knows whether they are settled there.
+func (l *life) withheld(q *modelQueue, noAck bool) {
+	if !noAck || !l.ended.Load() {
+		return
+	}
+	b := l.m.begin()
+	for _, p := range q.list(ready) {
+		l.m.settle(p, q, b)
+	}
+}
+
+// some picks a random part of messages in any order.
+func (l *life) some(all []*place) []*place {
+	if len(all) == 0 {
+		return nil
+	}
+	all = slices.Clone(all)
+	l.r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all[:1+l.r.IntN(len(all))]
+}
+
+// holder picks who settles or returns: a consumer of q, or basic.get.
+func (l *life) holder(q *modelQueue) (*consumer, []*place) {
+	for _, c := range l.consumers {
+		if c.q == q && len(c.unacked) > 0 && l.r.IntN(2) == 0 {
+			return c, l.some(c.unacked)
+		}
+	}
+	return nil, l.some(l.held(q))
+}
+
+func (l *life) settleSome(q *modelQueue) {
+	c, places := l.holder(q)
+	bq, ok := l.vhost.Queue(q.name)
+	if !ok || len(places) == 0 {
+		return
+	}
+	seqs := l.settled(q, places, l.m.begin())
+	bq.Settle(c.forget(places), seqs)
+}
+
+// forget takes messages off a consumer's list and returns it as the broker
+// knows it.
+func (c *consumer) forget(places []*place) *broker.Consumer {
+	if c == nil {
+		return nil
+	}
+	c.unacked = slices.DeleteFunc(c.unacked, func(p *place) bool { return slices.Contains(places, p) })
+	return c.Consumer
+}
+
+func (l *life) returnSome(q *modelQueue) {
+	c, places := l.holder(q)
+	l.giveBack(q, c, places)
+}
+
+func (l *life) giveBack(q *modelQueue, c *consumer, places []*place) {
+	bq, ok := l.vhost.Queue(q.name)
+	if !ok || len(places) == 0 {
+		return
+	}
+	var seqs []uint64
+	for _, p := range places {
+		seqs = append(seqs, p.seq)
+		p.state, p.flag = ready, true
+	}
+	bq.Return(c.forget(places), seqs)
+}
+
+func (l *life) purge(q *modelQueue) {
+	b := l.m.begin()
+	want := q.list(ready)
+	n, err := l.vhost.Purge(l.actor, q.name)
+	if err != nil || n != len(want) {
+		l.fail("purge of %s: %d messages, want %d (%v)", q.name, n, len(want), asError(err))
+	}
+	for _, p := range want {
+		l.m.settle(p, q, b)
+	}
+}
+
+func (l *life) consume(q *modelQueue) {
+	if len(l.consumers) > 3 {
+		return
+	}
+	c := &consumer{q: q, Consumer: &broker.Consumer{Tag: "c", Prefetch: l.r.IntN(12), NoAck: l.r.IntN(4) == 0}}
+	if err := l.vhost.Consume(l.actor, q.name, c.Consumer, c, func() {}); err != nil {
+		l.fail("consume: %w", asError(err))
+		return
+	}
+	q.consumed = true
+	l.consumers = append(l.consumers, c)
+}
+
+func (l *life) take() {
+	if len(l.consumers) == 0 {
+		return
+	}
+	c := l.consumers[l.r.IntN(len(l.consumers))]
+	for _, d := range c.Take(1+l.r.IntN(20), 1+l.r.IntN(4000), nil) {
+		p := l.delivered(c.q, &d)
+		if p == nil {
+			return
+		}
+		if c.NoAck {
+			l.m.settle(p, c.q, l.m.begin())
+		} else {
+			c.unacked = append(c.unacked, p)
+		}
+	}
+	l.withheld(c.q, c.NoAck)
+}
+
+// cancel ends a consumer; what it held goes back.
+func (l *life) cancel() {
+	if len(l.consumers) == 0 {
+		return
+	}
+	c := l.consumers[0]
+	l.vhost.Cancel(c.Consumer)
+	l.giveBack(c.q, c, slices.Clone(c.unacked))
+	l.consumers = l.consumers[1:]
+}
+
+// fault returns a random fault, nil for none.
+func fault(r *mrand.Rand) func(vfs.Op) error {
+	at, kth := r.IntN(500), 1+r.IntN(60)
+	once := func(op vfs.Op) error {
+		if op.N == at {
+			return syscall.EIO
+		}
+		return nil
+	}
+	switch r.IntN(8) {
+	case 0:
+		return func(op vfs.Op) error {
+			if op.N >= at {
+				return syscall.EIO
+			}
+			return nil
+		}
+	case 1:
+		return once
+	case 2:
+		return func(op vfs.Op) error {
+			if op.Kind == "sync" && op.Nth == kth {
+				return syscall.EIO
+			}
+			return nil
+		}
+	case 3:
+		return func(op vfs.Op) error {
+			if op.Kind == "write" && op.N >= at {
+				return &vfs.ShortWrite{N: kth * 7, Err: syscall.EIO}
+			}
+			return nil
+		}
+	case 4: // the backlog's disk fails: messages stay in memory
+		return func(op vfs.Op) error {
+			if strings.HasSuffix(op.Name, ".blk") && op.N >= at && (op.Kind == "write" || op.Kind == "create") {
+				return syscall.ENOSPC
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+// check opens a copy of the disk and holds what is there against the model.
+func check(fs *vfs.Mem, segment int64, m *model, graceful bool) error {
+	n, err := open(fs.Clone(), segment, 1<<13)
+	if err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	s, err := n.look()
+	if err = errors.Join(err, n.close()); err != nil {
+		return err
+	}
+	if len(n.report.Damaged) > 0 {
+		return fmt.Errorf("damage without a cause: %v", n.report.Damaged)
+	}
+	return m.recover(s, graceful)
+}
+
+// simulate runs one seed: lives with random work, faults and crashes.
+func simulate(seed uint64) error {
+	r := mrand.New(mrand.NewPCG(seed, 2))
+	fs, m := first().Clone(), newModel()
+	segment := int64(2000 + r.IntN(6000))
+	graceful := true
+	for n := range 2 + r.IntN(3) {
+		if err := check(fs, segment, m, graceful); err != nil {
+			return fmt.Errorf("start of life %d: %w", n, err)
+		}
+		nd, err := open(fs, segment, 1<<(10+r.IntN(6)))
+		if err != nil {
+			return fmt.Errorf("life %d: %w", n, err)
+		}
+		l := &life{node: nd, r: r, m: m, pub: nd.vhost.NewPublisher(), other: nd.vhost.NewPublisher()}
+		fs.SetFault(fault(r))
+		for range 20 + r.IntN(160) {
+			if l.act(); l.err != nil || l.over || l.ended.Load() {
+				break
+			}
+		}
+		crash := r.IntN(3) > 0 || l.over
+		if crash {
+			next := fs.Crash(r)
+			_ = nd.close() // the process of the machine that has crashed
+			fs = next
+		}
+		for !crash { // a graceful end
+			for len(l.consumers) > 0 {
+				l.cancel()
+			}
+			if err := nd.close(); err != nil && !l.over && !l.ended.Load() {
+				return fmt.Errorf("life %d: close: %w", n, err)
+			}
+			if crash = l.over || l.ended.Load(); r.IntN(2) == 0 || crash {
+				fs = fs.Crash(r)
+			} else {
+				fs = fs.Clone()
+			}
+			break
+		}
+		graceful = !crash
+		if l.err != nil {
+			return fmt.Errorf("life %d: %w", n, l.err)
+		}
+	}
+	return check(fs, segment, m, graceful)
+}
+
+// TestSimulation runs seeds from SEED on (default 1), COUNT of them. A seed
+// that fails is run again with SEED=n COUNT=1.
+func TestSimulation(t *testing.T) {
+	t.Parallel()
+	from, count := uint64(1), 2000
+	if raceEnabled {
+		count /= 10
+	}
+	if s := os.Getenv("SEED"); s != "" {
+		from, _ = strconv.ParseUint(s, 10, 64)
+	}
+	if s := os.Getenv("COUNT"); s != "" {
+		count, _ = strconv.Atoi(s)
+	}
+	if testing.Short() {
+		count = min(count, 200)
+	}
+	first()
+	var wg sync.WaitGroup
+	seeds := make(chan uint64)
+	begun := time.Now()
+	for range 4 {
+		wg.Go(func() {
+			for seed := range seeds {
+				if err := simulate(seed); err != nil {
+					t.Errorf("seed %d: %v (run it again with SEED=%d COUNT=1 go test -run Simulation ./internal/storage)", seed, err, seed)
+				}
+			}
+		})
+	}
+	for i := range count {
+		seeds <- from + uint64(i)
+	}
+	close(seeds)
+	wg.Wait()
+	t.Logf("%d seeds in %v", count, time.Since(begun).Round(time.Millisecond))
+}
