@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -189,7 +190,7 @@ func (q *Queue) chill(to Backlog) (bool, error) {
 // Relieve moves messages out of memory when there are too many in it, until
 // ctx ends.
 func (b *Broker) Relieve(ctx context.Context) {
-	if b.opts.Backlog == nil || b.memory.limit == 0 {
+	if b.opts.Backlog == nil || b.memory.hot == 0 {
 		return
 	}
 	again := time.NewTicker(relieveInterval)
@@ -201,13 +202,17 @@ func (b *Broker) Relieve(ctx context.Context) {
 		case <-b.memory.pressure:
 		case <-again.C:
 		}
-		if b.memory.pressed() {
-			if err := b.relieve(); err != nil {
-				b.opts.Logger.Error("messages cannot be moved out of memory; publishers wait while there is no room", slog.Any("error", err))
-				select {
-				case <-ctx.Done():
-				case <-again.C:
-				}
+		if !b.memory.pressed() {
+			continue
+		}
+		moved, err := b.relieve()
+		if err != nil {
+			b.opts.Logger.Error("messages cannot be moved out of memory; publishers wait while there is no room", slog.Any("error", err))
+		}
+		if !moved { // what is there is being delivered: look again, but not at once
+			select {
+			case <-ctx.Done():
+			case <-again.C:
 			}
 		}
 	}
@@ -217,8 +222,8 @@ func (b *Broker) Relieve(ctx context.Context) {
 const relieveInterval = 500 * time.Millisecond
 
 // relieve takes from the queues with most in memory first, from each what it
-// has more than half of what it had.
-func (b *Broker) relieve() error {
+// has more than half of what it had. It reports whether it found anything.
+func (b *Broker) relieve() (moved bool, err error) {
 	type hot struct {
 		q     *Queue
 		bytes int64
@@ -231,17 +236,18 @@ func (b *Broker) relieve() error {
 			}
 		}
 	}
-	slices.SortFunc(all, func(x, y hot) int { return int(y.bytes - x.bytes) })
+	slices.SortFunc(all, func(x, y hot) int { return cmp.Compare(y.bytes, x.bytes) })
 	for _, h := range all {
 		for b.memory.relieved() > 0 && h.q.hot.Load() > h.bytes/2 {
 			ok, err := h.q.chill(b.opts.Backlog)
 			if err != nil {
-				return err
+				return moved, err
 			}
 			if !ok {
 				break
 			}
+			moved = true
 		}
 	}
-	return nil
+	return moved, nil
 }

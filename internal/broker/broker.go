@@ -36,10 +36,12 @@ type Options struct {
 	NextUID func() uint64
 	// Backlog takes messages for which there is no room; nil: publishers wait.
 	Backlog Backlog
-	// MemoryLimit is how many bytes of messages may lie in memory; 0: no
-	// limit. From three quarters of it on they are moved to the Backlog, at
-	// all of it publishers are made to wait.
+	// MemoryLimit is how many bytes of messages may lie in memory before
+	// publishers are made to wait; 0: no limit.
 	MemoryLimit int64
+	// HotWindow is from how many bytes in memory on ready messages are moved
+	// to the Backlog; 0, or more than that: three quarters of MemoryLimit.
+	HotWindow int64
 	// Failed is told that messages cannot be read that must be there: the
 	// process has to end, its next life finds them in the Log.
 	Failed func(error)
@@ -63,7 +65,7 @@ func New(o Options) *Broker {
 		o.Failed = func(error) {}
 	}
 	b := &Broker{
-		opts: o, memory: &Memory{limit: o.MemoryLimit, pressure: make(chan struct{}, 1)}, rules: newRules(),
+		opts: o, memory: newMemory(o.MemoryLimit, o.HotWindow), rules: newRules(),
 		uids: &uids{m: map[uint64]*Queue{}},
 	}
 	b.vhosts.Store(&map[meta.VhostRef]*Vhost{})
@@ -146,7 +148,15 @@ type Memory struct {
 	used     atomic.Int64
 	logged   atomic.Int64
 	limit    int64
+	hot      int64         // from where on messages are moved out
 	pressure chan struct{} // holds a token when there is too much
+}
+
+func newMemory(limit, hot int64) *Memory {
+	if most := limit / 4 * 3; hot == 0 || limit > 0 && hot > most {
+		hot = most
+	}
+	return &Memory{limit: limit, hot: hot, pressure: make(chan struct{}, 1)}
 }
 
 // add accounts for a change.
@@ -154,7 +164,7 @@ func (m *Memory) add(bytes, logged int64) {
 	if logged != 0 {
 		m.logged.Add(logged)
 	}
-	if bytes != 0 && m.used.Add(bytes) > m.limit/4*3 && bytes > 0 && m.limit > 0 {
+	if bytes != 0 && m.used.Add(bytes) > m.hot && bytes > 0 && m.hot > 0 {
 		select {
 		case m.pressure <- struct{}{}:
 		default:
@@ -163,10 +173,10 @@ func (m *Memory) add(bytes, logged int64) {
 }
 
 // pressed reports whether messages should be moved out of memory.
-func (m *Memory) pressed() bool { return m.limit > 0 && m.used.Load() > m.limit/4*3 }
+func (m *Memory) pressed() bool { return m.hot > 0 && m.used.Load() > m.hot }
 
 // relieved returns how many bytes should still be moved.
-func (m *Memory) relieved() int64 { return m.used.Load() - m.limit/2 }
+func (m *Memory) relieved() int64 { return m.used.Load() - m.hot/3*2 }
 
 // Used returns the bytes in memory.
 func (m *Memory) Used() int64 { return m.used.Load() }

@@ -84,6 +84,9 @@ func serve(ctx context.Context, env *Env, c *config.Config, demo bool) error {
 	if c.Advertise == "" {
 		c.Advertise = ls.amqp.Addr().String()
 	}
+	collector, stopPacing := context.WithCancel(ctx)
+	defer stopPacing()
+	go pace(collector, env.Environ)
 	broken := make(chan error, 2)
 	s, err := open(env, c, func(err error) { //nolint:contextcheck // what it starts ends with Close
 		select {
@@ -117,7 +120,7 @@ func open(env *Env, c *config.Config, failed func(error)) (*server.Server, error
 	}
 	s, err := server.Open(server.Options{
 		Logger: log, Storage: st, Failed: failed, Version: env.Version, ClusterName: "warren", Heartbeat: c.Heartbeat,
-		MaxMessageSize: c.MaxMessageSize, MemoryLimit: c.MemoryLimit, MaxConnections: c.MaxConnections, Address: c.Advertise,
+		MaxMessageSize: c.MaxMessageSize, MemoryLimit: c.MemoryLimit, HotWindow: c.HotWindow, MaxConnections: c.MaxConnections, Address: c.Advertise,
 	})
 	if err != nil {
 		return nil, errors.Join(err, st.Close())

@@ -31,6 +31,9 @@ type Config struct {
 	// MemoryLimit bounds the bytes of messages in memory; 0: a part of the
 	// machine's or the control group's memory.
 	MemoryLimit int64 `yaml:"memory_limit"`
+	// HotWindow is how many bytes of messages stay in memory before those
+	// wanted last are moved to the data directory.
+	HotWindow int64 `yaml:"hot_window"`
 	// MaxConnections bounds the connections of the node.
 	MaxConnections int `yaml:"max_connections"`
 	// LogFormat is text or json, LogLevel debug, info, warn or error.
@@ -38,11 +41,14 @@ type Config struct {
 	LogLevel  string `yaml:"log_level"`
 }
 
+// minHotWindow is the least HotWindow: a few messages have to be in memory.
+const minHotWindow = 1 << 20
+
 // Default returns the configuration that nothing has changed.
 func Default() Config {
 	return Config{
 		Data: "data", AMQP: "127.0.0.1:5672", HTTP: "127.0.0.1:15672", Heartbeat: 60,
-		MaxMessageSize: 16 << 20, MaxConnections: 15_000, LogFormat: "text", LogLevel: "info",
+		MaxMessageSize: 16 << 20, HotWindow: 32 << 20, MaxConnections: 15_000, LogFormat: "text", LogLevel: "info",
 	}
 }
 
@@ -73,6 +79,7 @@ func (c *Config) environment(environ []string) error {
 	numbers := map[string]*int{
 		"HEARTBEAT": &c.Heartbeat, "MAX_MESSAGE_SIZE": &c.MaxMessageSize, "MAX_CONNECTIONS": &c.MaxConnections,
 	}
+	bytes := map[string]*int64{"MEMORY_LIMIT": &c.MemoryLimit, "HOT_WINDOW": &c.HotWindow}
 	var errs []error
 	for _, kv := range environ {
 		key, value, _ := strings.Cut(kv, "=")
@@ -88,12 +95,12 @@ func (c *Config) environment(environ []string) error {
 				errs = append(errs, fmt.Errorf("%s: %q is not a whole number", key, value))
 			}
 			*p = n
-		} else if name == "MEMORY_LIMIT" {
+		} else if p, ok := bytes[name]; ok {
 			n, err := strconv.ParseInt(value, 10, 64)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("%s: %q is not a number of bytes", key, value))
 			}
-			c.MemoryLimit = n
+			*p = n
 		}
 	}
 	return errors.Join(errs...)
@@ -123,6 +130,9 @@ func (c *Config) Validate() error {
 	}
 	if c.MemoryLimit < 0 {
 		wrong("memory_limit: %d is negative", c.MemoryLimit)
+	}
+	if c.HotWindow < minHotWindow {
+		wrong("hot_window: %d is less than %d bytes", c.HotWindow, minHotWindow)
 	}
 	switch c.LogFormat {
 	case "text", "json":

@@ -12,8 +12,12 @@ import (
 const memoryShare = 2 // a half
 
 // DefaultMemoryLimit returns half of the memory that this process may use, in
-// bytes: the control group's limit (version 2, then 1) or the machine's memory.
-func DefaultMemoryLimit() int64 {
+// bytes.
+func DefaultMemoryLimit() int64 { return Memory() / memoryShare }
+
+// Memory returns how much memory this process may use, in bytes: the control
+// group's limit (version 2, then 1) or the machine's memory.
+func Memory() int64 {
 	var info unix.Sysinfo_t
 	limit := int64(1 << 30)
 	if unix.Sysinfo(&info) == nil {
@@ -28,5 +32,5 @@ func DefaultMemoryLimit() int64 {
 			limit = n
 		}
 	}
-	return limit / memoryShare
+	return limit
 }

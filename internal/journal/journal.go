@@ -51,7 +51,7 @@ const (
 	DefaultSpaceInterval = 200 * time.Millisecond
 	// maxPending is how many bytes may wait for the committer before Append
 	// blocks.
-	maxPending = 32 << 20
+	maxPending = 4 << 20
 )
 
 // Journal is an open journal.
@@ -98,7 +98,7 @@ type pending struct {
 func (p *pending) reset() {
 	clear(p.waiters)
 	p.buf, p.frames, p.waiters = p.buf[:0], p.frames[:0], p.waiters[:0]
-	if cap(p.buf) > 4<<20 {
+	if cap(p.buf) > 4*maxPending {
 		p.buf = nil
 	}
 }

@@ -124,26 +124,21 @@ func (s *State) Freeze(most int64) (kept []Kept, ok bool) {
 }
 
 // coldest finds the last chunk in memory behind the one that is being read
-// in which all that is there is ready; nil when there is none.
-func (s *State) coldest() *chunk {
+// in which all that is there is ready: one that is full rather than the one
+// that is being filled. Nil when there is none.
+func (s *State) coldest() (filling *chunk) {
 	q := s.slots.chunks
-	for i := len(q) - 1; i >= 0 && q[i].cold == nil; i-- {
-		if q[i].first > s.head && q[i].live > 0 {
-			return q[i]
+	for i := len(q) - 1; i >= 0 && q[i].first > s.head; i-- {
+		c := q[i]
+		switch {
+		case c.cold != nil || c.live == 0:
+		case i < len(q)-1 || c.full():
+			return c
+		default:
+			filling = c
 		}
 	}
-	var found *chunk
-	for _, c := range q {
-		if c.first > s.head {
-			if c.cold != nil {
-				break
-			}
-			if c.live > 0 {
-				found = c
-			}
-		}
-	}
-	return found
+	return filling
 }
 
 // Frozen says that what Freeze picked is kept at where; the queue lets go of

@@ -63,6 +63,11 @@ func (c *chunk) end() uint64 {
 	return c.first + uint64(len(c.slots))
 }
 
+// full reports whether nothing is to be pushed to c any more.
+func (c *chunk) full() bool {
+	return c.cold != nil || len(c.slots) == cap(c.slots) || c.bytes >= chunkBytes
+}
+
 // thin reports whether a chunk that has been read is worth freeing. One that
 // is still being filled is kept until it is empty.
 func (c *chunk) thin() bool {
@@ -87,7 +92,7 @@ func (q *slots) push(m *Message) uint64 {
 	if n := len(q.chunks); n > 0 {
 		c = q.chunks[n-1]
 	}
-	if c == nil || len(c.slots) == cap(c.slots) || c.end() != q.next || c.bytes >= chunkBytes {
+	if c == nil || c.end() != q.next || c.full() {
 		c = q.addChunk(c)
 	}
 	c.bytes += int64(m.Size)

@@ -34,6 +34,7 @@ type Options struct {
 	Heartbeat            int    // seconds
 	MaxMessageSize       int    // bytes
 	MemoryLimit          int64  // bytes of messages; 0: none
+	HotWindow            int64  // bytes of messages, see broker.Options
 	MaxConnections       int    // 0: no limit
 	Address              string // host:port that clients are told
 }
@@ -79,8 +80,8 @@ func Open(o Options) (*Server, error) {
 		s.seats = make(chan struct{}, o.MaxConnections)
 	}
 	s.broker = broker.New(broker.Options{
-		Definitions: store, Log: log, Backlog: backlog, NextUID: store.NextUID, MemoryLimit: o.MemoryLimit, Failed: o.Failed,
-		Logger: o.Logger,
+		Definitions: store, Log: log, Backlog: backlog, NextUID: store.NextUID, MemoryLimit: o.MemoryLimit,
+		HotWindow: o.HotWindow, Failed: o.Failed, Logger: o.Logger,
 	})
 	if s.api, err = s.newAPI("localhost"); err != nil {
 		return nil, err

@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"context"
+	"runtime/debug"
+	"runtime/metrics"
+	"strings"
+	"time"
+
+	"github.com/warrenmq/warren/internal/config"
+)
+
+// What the garbage collector is told. A broker whose messages flow has next
+// to nothing alive and makes garbage at the rate of its traffic: with Go's
+// own setting it would collect every 4 MB.
+const (
+	// paceGarbage is how many bytes may be made between two collections when
+	// little is alive, paceShare of what is alive when much is.
+	paceGarbage = 32 << 20
+	paceShare   = 50 // percent
+	paceMost    = 800
+	paceEvery   = time.Second
+)
+
+// pacePercent is the garbage collector's target for that many bytes alive.
+func pacePercent(live uint64) int {
+	if live == 0 {
+		return paceMost
+	}
+	return int(min(max(paceGarbage*100/live, paceShare), paceMost))
+}
+
+// pace adjusts the garbage collector to what is alive, until ctx ends; GOGC
+// and GOMEMLIMIT in the environment take precedence.
+func pace(ctx context.Context, environ []string) {
+	if !has(environ, "GOMEMLIMIT") {
+		debug.SetMemoryLimit(config.Memory() / 4 * 3)
+	}
+	if has(environ, "GOGC") {
+		return
+	}
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	again := time.NewTicker(paceEvery)
+	defer again.Stop()
+	for now := 0; ; {
+		metrics.Read(live)
+		if next := pacePercent(live[0].Value.Uint64()); next < now*9/10 || next > now*11/10 {
+			debug.SetGCPercent(next)
+			now = next
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		}
+	}
+}
+
+func has(environ []string, name string) bool {
+	for _, kv := range environ {
+		if strings.HasPrefix(kv, name+"=") {
+			return true
+		}
+	}
+	return false
+}
