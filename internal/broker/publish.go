@@ -40,10 +40,11 @@ type Publisher struct {
 	dst     []Destination
 	visited []string
 
-	runs    []run
-	byQueue map[*Queue]int // index into runs, once there are many
-	batch   Batch
-	waiting []*Queue // their messages are in the batch
+	gathered int // places in the batch
+	runs     []run
+	byQueue  map[*Queue]int // index into runs, once there are many
+	batch    Batch
+	waiting  []*Queue // their messages are in the batch
 
 	settling []*Queue // those of batch.Settled
 }
@@ -87,8 +88,13 @@ func (p *Publisher) Publish(m *Message) (int, *amqp.Error) {
 			r.images = append(r.images, -1)
 		}
 	}
+	p.gathered += len(p.queues)
 	return len(p.queues), nil
 }
+
+// Gathered returns how many places in queues the batch takes: what it costs
+// in memory, however few messages a fanout made it from.
+func (p *Publisher) Gathered() int { return p.gathered }
 
 // image copies a message into the open slab.
 func (p *Publisher) image(m *Message) (*slab.Slab, uint32, uint32) {
@@ -157,7 +163,7 @@ func (p *Publisher) Flush(durable func(error)) (longest *Queue, logged bool) {
 		clear(r.messages)
 		r.queue, r.messages, r.images = nil, r.messages[:0], r.images[:0]
 	}
-	p.runs = p.runs[:0]
+	p.runs, p.gathered = p.runs[:0], 0
 	clear(p.byQueue)
 	logged = len(p.batch.Places)+len(p.batch.Settled) > 0
 	if logged {

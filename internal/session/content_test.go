@@ -3,6 +3,7 @@ package session_test
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"testing"
 	"time"
 
@@ -105,5 +106,57 @@ func TestMessageSizeLimit(t *testing.T) {
 		"is larger than configured max size 16777216\" ClassID=60 MethodID=40\n"
 	if got.String() != want {
 		t.Errorf("got %s", got.String())
+	}
+}
+
+// TestFanoutInOneRead: a read whose messages go to so many queues that its
+// batch is flushed before its end is confirmed all the same, once and in order.
+func TestFanoutInOneRead(t *testing.T) {
+	t.Parallel()
+	const queues, messages = 300, 500 // more than twice what is gathered
+	b := warrentest.Start(t)
+	p := open(t, b)
+	p.send(t, "C 1: channel.open")
+	var out []byte
+	for i := range queues {
+		name := fmt.Sprintf("q%d", i)
+		out = amqp.AppendMethod(out, 1, &amqp.QueueDeclare{Queue: name, NoWait: true})
+		out = amqp.AppendMethod(out, 1, &amqp.QueueBind{Queue: name, Exchange: "amq.fanout", NoWait: true})
+	}
+	out = amqp.AppendMethod(out, 1, &amqp.ConfirmSelect{NoWait: true})
+	for range messages {
+		out = amqp.AppendMethod(out, 1, &amqp.BasicPublish{Exchange: "amq.fanout"})
+		out = (&amqp.Properties{}).AppendHeader(out, 1, 0)
+	}
+	if _, err := p.nc.Write(out); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.frame(time.Second); err != nil { // channel.open-ok
+		t.Fatal(err)
+	}
+	for confirmed := uint64(0); confirmed < messages; {
+		f, err := p.frame(10 * time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ack amqp.BasicAck
+		if id, args, _ := amqp.SplitMethod(f.Payload); id != amqp.IDBasicAck || ack.Decode(args) != nil {
+			t.Fatalf("got %v", id)
+		}
+		if ack.DeliveryTag <= confirmed || !ack.Multiple && ack.DeliveryTag != confirmed+1 {
+			t.Fatalf("confirm of %d after %d", ack.DeliveryTag, confirmed)
+		}
+		confirmed = ack.DeliveryTag
+	}
+	for i := range queues {
+		p.send(t, fmt.Sprintf("C 1: queue.declare Queue=q%d Passive=true", i))
+		f, err := p.frame(time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ok amqp.QueueDeclareOk
+		if _, args, _ := amqp.SplitMethod(f.Payload); ok.Decode(args) != nil || ok.MessageCount != messages {
+			t.Fatalf("queue %d has %d messages, want %d", i, ok.MessageCount, messages)
+		}
 	}
 }

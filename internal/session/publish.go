@@ -40,6 +40,9 @@ const (
 	// tinyBody is the size below which body frames are merged: a frame costs
 	// eight bytes in memory and on each delivery.
 	tinyBody = 1024
+	// maxGathered is from how many places in queues on a batch is flushed
+	// before the read it came with is at its end: a fanout multiplies it.
+	maxGathered = 64 << 10
 	// bodyStep bounds how far ahead of the received bytes memory is taken.
 	bodyStep = 256 << 10
 )
@@ -267,6 +270,9 @@ func (c *Conn) publish(ch *channel, m *message) *amqp.Error {
 	}
 	if ch.confirm.on {
 		c.noteConfirm(ch)
+	}
+	if c.pub.Gathered() >= maxGathered {
+		c.flush()
 	}
 	return nil
 }
