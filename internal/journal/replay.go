@@ -268,40 +268,66 @@ func (j *Journal) scan(f *found, end int64, v Visitor, r *Report) (sure int64, e
 	return sure, nil
 }
 
-// resume looks for a good frame behind a bad one at offset at, which proves
-// that the bad one was on stable storage: any in a segment that was full, one
-// that says so in the last segment. It returns -1 when there is none.
+// resume says where to go on behind a bad frame at offset at, when that was on
+// stable storage: in a segment that was full it was, else a good frame behind
+// says so. It returns -1 when it was not: the log ends at offset at.
 func (f *found) resume(at, limit int64, full bool) int64 {
-	var mark [4]byte
-	binary.LittleEndian.PutUint32(mark[:], frameMagic)
-	for from := at + 1; from < limit; from++ {
-		i := bytes.Index(f.data[from:limit], mark[:])
-		if i < 0 {
+	if !full {
+		if limit = min(limit, f.assured(at)); limit <= at {
 			return -1
 		}
-		from += int64(i)
-		if _, synced, n := frameAt(f.data[from:limit], f.id); n > 0 && (full || synced > at) {
-			return from
-		}
 	}
-	return -1
+	next := int64(-1)
+	f.frames(at+1, limit, func(from, _, _ int64) bool {
+		next = from
+		return false
+	})
+	if next < 0 && !full {
+		return limit // nothing of it can be read
+	}
+	return next
+}
+
+// assured is how much of the segment the frames from offset at on say was
+// synced.
+func (f *found) assured(at int64) (synced int64) {
+	f.frames(at, int64(len(f.data)), func(_, _, s int64) bool {
+		synced = max(synced, s)
+		return true
+	})
+	return synced
 }
 
 // torn says how much was written behind the end of the log: up to the last
 // frame of this segment's that can be made out.
 func (f *found) torn(end int64) int64 {
+	last := end
+	f.frames(end, int64(len(f.data)), func(_, to, _ int64) bool {
+		last = to
+		return true
+	})
+	return last - end
+}
+
+// frames looks for good frames from one offset to another, wherever they
+// begin, until visit says that it has enough.
+func (f *found) frames(from, limit int64, visit func(from, to, synced int64) bool) {
 	var mark [4]byte
 	binary.LittleEndian.PutUint32(mark[:], frameMagic)
-	last := end
-	for from := end; from < int64(len(f.data)); from++ {
-		i := bytes.Index(f.data[from:], mark[:])
+	for from < limit {
+		i := bytes.Index(f.data[from:limit], mark[:])
 		if i < 0 {
-			break
+			return
 		}
 		from += int64(i)
-		if _, _, n := frameAt(f.data[from:], f.id); n > 0 {
-			last = from + int64(n)
+		_, synced, n := frameAt(f.data[from:limit], f.id)
+		if n == 0 {
+			from++
+			continue
 		}
+		if !visit(from, from+int64(n), synced) {
+			return
+		}
+		from += int64(n)
 	}
-	return last - end
 }
