@@ -48,6 +48,8 @@ const (
 //	file                       magic 8 | version u32 | 0 u32 | frame | frame | …
 //	frame                      length u32 | crc32c u32 | nonce 12 | sealed records
 //
+// An empty record is where a process ended.
+//
 // A frame is sealed together with its generation and number, so frames can
 // be neither exchanged nor reordered. An append is synced before it returns. A
 // snapshot is written beside the file, synced and renamed: at any moment there
@@ -64,10 +66,12 @@ type Definitions struct {
 	frames     uint64
 	snapshot   int64 // bytes of the first frame
 	old        bool  // the present file was written by an earlier process
+	failed     bool  // an append did not succeed: nothing more is written
+	names      []string
 }
 
 // OpenDefinitions opens the definitions in a directory, making a key when
-// there are none.
+// there are none. Earlier generations stay until the present one is replayed.
 func OpenDefinitions(fsys vfs.FS, dir string, random io.Reader) (*Definitions, error) {
 	d := &Definitions{fs: fsys, dir: dir, random: random}
 	if err := fsys.SyncDir(dir); err != nil {
@@ -87,7 +91,8 @@ func OpenDefinitions(fsys vfs.FS, dir string, random io.Reader) (*Definitions, e
 	if err := d.openKey(); err != nil {
 		return nil, err
 	}
-	return d, d.removeOthers(names)
+	d.names = names
+	return d, nil
 }
 
 // openKey reads or makes the node's key.
@@ -144,8 +149,8 @@ func (d *Definitions) name(generation uint64) string {
 }
 
 // removeOthers removes earlier generations and what was being written.
-func (d *Definitions) removeOthers(names []string) error {
-	for _, name := range names {
+func (d *Definitions) removeOthers() error {
+	for _, name := range d.names {
 		other := strings.HasPrefix(name, "definitions-") && path.Join(d.dir, name) != d.name(d.generation)
 		if other && !strings.HasSuffix(name, ".damaged") || name == keyName+".new" {
 			if err := d.fs.Remove(path.Join(d.dir, name)); err != nil {
@@ -195,7 +200,7 @@ func frameOf(b []byte) (body []byte, n int) {
 // nothing is behind it: it was being written, and nobody was told of it.
 func (d *Definitions) Replay(f func(record []byte) error) error {
 	if d.generation == 0 {
-		return nil
+		return d.removeOthers()
 	}
 	file, err := d.fs.Open(d.name(d.generation))
 	if err != nil {
@@ -222,13 +227,18 @@ func (d *Definitions) Replay(f func(record []byte) error) error {
 		if err != nil {
 			return fmt.Errorf("%w: record %d of %s cannot be opened with %s", ErrKey, d.frames, d.name(d.generation), keyName)
 		}
-		if err := f(record); err != nil {
-			return err
+		if len(record) > 0 { // else it is where an earlier process ended
+			if err := f(record); err != nil {
+				return err
+			}
 		}
 		d.frames++
 		at += n
 	}
-	return d.checkEnd(data, at)
+	if err := d.checkEnd(data, at); err != nil {
+		return err
+	}
+	return d.removeOthers()
 }
 
 // checkEnd looks for a whole frame behind the end of the log.
@@ -254,10 +264,12 @@ func (d *Definitions) Append(record []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, err := d.file.WriteAt(b, d.off); err != nil {
-		return fmt.Errorf("write definitions: %w", err)
+	_, err = d.file.WriteAt(b, d.off)
+	if err == nil {
+		err = d.file.Sync()
 	}
-	if err := d.file.Sync(); err != nil {
+	if err != nil {
+		d.failed = true
 		return fmt.Errorf("write definitions: %w", err)
 	}
 	d.off += int64(len(b))
@@ -303,12 +315,17 @@ func (d *Definitions) Snapshot(records []byte) error {
 	return err
 }
 
-// Close ends the log.
+// Close ends the log, with an empty record: damage of the last one is told
+// from a write that was cut off by what is behind it.
 func (d *Definitions) Close() error {
 	if d.file == nil {
 		return nil
 	}
-	return d.file.Close()
+	var err error
+	if !d.failed {
+		err = d.Append(nil)
+	}
+	return errors.Join(err, d.file.Close())
 }
 
 func readAll(f vfs.File) ([]byte, error) {

@@ -24,7 +24,8 @@ type modelQueue struct {
 	name     string
 	places   []*place
 	byID     map[uint64]*place
-	consumed bool // ever had a consumer in this life: promises blur its order
+	ever     map[uint64]*place // also those that are gone
+	consumed bool              // ever had a consumer in this life: promises blur its order
 }
 
 // place is one message in one queue.
@@ -97,7 +98,7 @@ func (m *model) confirmAll() {
 
 func (m *model) add(q *modelQueue, p *place, b *batch) {
 	q.places = append(q.places, p)
-	q.byID[p.id] = p
+	q.byID[p.id], q.ever[p.id] = p, p
 	if p.persistent {
 		p.stored = b
 		b.places = append(b.places, p)

@@ -241,7 +241,7 @@ func (l *life) declare() {
 	name := fmt.Sprintf("q%d", l.r.IntN(5))
 	add := func() {
 		if l.m.queues[name] == nil {
-			l.m.queues[name] = &modelQueue{name: name, byID: map[uint64]*place{}}
+			l.m.queues[name] = &modelQueue{name: name, byID: map[uint64]*place{}, ever: map[uint64]*place{}}
 		}
 	}
 	_, err := l.vhost.DeclareQueue(l.actor, broker.QueueDeclare{Name: name, Durable: true})
@@ -381,7 +381,7 @@ func (l *life) transact(q *modelQueue) {
 			l.settleWith(other, all[:1], b)
 		}
 	}
-	if l.r.IntN(3) == 0 { // meanwhile others publish, and segments go
+	if l.r.IntN(8) == 0 { // meanwhile others publish, and segments go
 		l.pub, l.other = l.other, l.pub
 		for range l.r.IntN(40) {
 			l.publish()
@@ -680,7 +680,8 @@ func simulate(seed uint64) error {
 			return fmt.Errorf("life %d: %w", n, err)
 		}
 		l := &life{node: nd, r: r, m: m, pub: nd.vhost.NewPublisher(), other: nd.vhost.NewPublisher()}
-		fs.SetFault(fault(r))
+		f := fault(r)
+		fs.SetFault(f)
 		for range 20 + r.IntN(160) {
 			if l.act(); l.err != nil || l.over || l.ended.Load() {
 				break
@@ -696,10 +697,11 @@ func simulate(seed uint64) error {
 			for len(l.consumers) > 0 {
 				l.cancel()
 			}
-			if err := nd.close(); err != nil && !l.over && !l.ended.Load() {
+			err := nd.close()
+			if err != nil && f == nil {
 				return fmt.Errorf("life %d: close: %w", n, err)
 			}
-			if crash = l.over || l.ended.Load(); r.IntN(2) == 0 || crash {
+			if crash = l.over || l.ended.Load() || err != nil; r.IntN(2) == 0 || crash {
 				fs = fs.Crash(r)
 			} else {
 				fs = fs.Clone()
@@ -735,7 +737,7 @@ func TestSimulation(t *testing.T) {
 	var wg sync.WaitGroup
 	seeds := make(chan uint64)
 	begun := time.Now()
-	for range 4 {
+	for range 12 {
 		wg.Go(func() {
 			for seed := range seeds {
 				if err := simulate(seed); err != nil {

@@ -66,6 +66,7 @@ type Store struct {
 	journal     *journal.Journal
 	backlog     *backlog.Store
 	histories   map[uint64]*history // what replay found; nil after Attach
+	lastUID     uint64              // highest of those
 
 	live   atomic.Pointer[Live]
 	logged func() int64
@@ -92,6 +93,13 @@ func Open(o Options) (*Store, *journal.Report, error) {
 	}, replay(s.histories))
 	if err != nil {
 		return nil, nil, fmt.Errorf("journal: %w", err)
+	}
+	for uid := range s.histories {
+		s.lastUID = max(s.lastUID, uid)
+	}
+	if s.definitions.generation == 0 && s.lastUID > 0 {
+		return nil, nil, errors.Join(fmt.Errorf("%w: there are messages in the journal and no file of definitions in %s, so nobody knows "+
+			"whose they are; put the file definitions-*.log back", ErrDefinitions, o.Dir), s.Close())
 	}
 	for _, damage := range report.Damaged {
 		o.Logger.Error("the journal is damaged; what is left is served, the damaged file is kept", slog.String("where", damage))
@@ -141,6 +149,11 @@ func writeFormat(fsys vfs.FS, dir, name string) error {
 	}
 	return nil
 }
+
+// LastUID returns the highest number of a queue that replay has found: no
+// new queue may get it or one below, or it would get another queue's messages
+// when definitions were lost.
+func (s *Store) LastUID() uint64 { return s.lastUID }
 
 // Definitions returns the log of the definitions.
 func (s *Store) Definitions() *Definitions { return s.definitions }
