@@ -116,6 +116,55 @@ func afterDamage(disk *vfs.Mem, segment int64, m *model, where spot) (reported b
 	return reported, nil
 }
 
+// afterRepair repairs a disk that was damaged in one place: it is sound then,
+// and has all that it had before.
+func afterRepair(disk *vfs.Mem, segment int64, m *model, where spot) error {
+	before := disk.Clone()
+	i, err := storage.Inspect(disk, "data")
+	if damaged(err) {
+		return nil // the format
+	}
+	if err != nil {
+		return fmt.Errorf("inspect: %w", err)
+	}
+	found := i.Damaged()
+	aside, err := i.Repair(rand.Reader)
+	if err != nil {
+		if i.Definitions.Err == nil {
+			return fmt.Errorf("repair: %w", err)
+		}
+		return nil // nothing can be saved
+	}
+	if found != (len(aside) > 0) {
+		return fmt.Errorf("damage was found: %t; set aside: %q", found, aside)
+	}
+	if i, err = storage.Inspect(disk, "data"); err != nil || i.Damaged() {
+		return fmt.Errorf("not sound after repair: %w, %v", err, i.Journal.Damaged)
+	}
+	if strings.Contains(where.name, "definitions") {
+		return nil
+	}
+	var got [2]*seen
+	for k, disk := range []*vfs.Mem{before, disk} {
+		n, err := open(disk, segment, 0)
+		if err != nil {
+			return fmt.Errorf("start after repair: %w", err)
+		}
+		if got[k], err = n.look(); err == nil {
+			err = n.close()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for name := range m.queues {
+		if !slices.EqualFunc(got[0].queues[name], got[1].queues[name], func(a, b seenMessage) bool { return a.id == b.id }) {
+			return fmt.Errorf("queue %s has other messages after the repair", name)
+		}
+	}
+	return nil
+}
+
 // same compares a queue with the model; of what is reported to be damaged
 // messages may be missing, and settled ones may be back.
 func same(q *modelQueue, messages []seenMessage, reported bool, lost map[uint64]bool) error {
@@ -177,7 +226,11 @@ func TestDamage(t *testing.T) {
 			name := all[r.IntN(len(all))]
 			d := disk.Clone()
 			where := spoil(t, d, name, r, all)
+			c := d.Clone()
 			reported, err := afterDamage(d, segment, m, where)
+			if err == nil && r.IntN(3) == 0 {
+				err = afterRepair(c, segment, m, where)
+			}
 			if err != nil {
 				t.Errorf("seed %d, %s: %v (run it again with SEED=%d COUNT=1 go test -run Damage ./internal/storage)", seed, where, err, seed)
 			}

@@ -77,33 +77,40 @@ func OpenDefinitions(fsys vfs.FS, dir string, random io.Reader) (*Definitions, e
 	if err := fsys.SyncDir(dir); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	names, err := fsys.List(dir)
-	if err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
+	if err := d.list(); err != nil {
+		return nil, err
 	}
-	for _, name := range names {
+	err := d.openKey()
+	if errors.Is(err, fs.ErrNotExist) && d.generation == 0 {
+		err = d.makeKey(path.Join(dir, keyName))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// list finds the present generation.
+func (d *Definitions) list() (err error) {
+	if d.names, err = d.fs.List(d.dir); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	for _, name := range d.names {
 		text, ok := strings.CutPrefix(name, "definitions-")
 		text, whole := strings.CutSuffix(text, ".log")
 		if n, err := strconv.ParseUint(text, 16, 32); ok && whole && err == nil {
 			d.generation = max(d.generation, n)
 		}
 	}
-	if err := d.openKey(); err != nil {
-		return nil, err
-	}
-	d.names = names
-	return d, nil
+	return nil
 }
 
-// openKey reads or makes the node's key.
+// openKey reads the node's key.
 func (d *Definitions) openKey() error {
 	name := path.Join(d.dir, keyName)
 	f, err := d.fs.Open(name)
-	if errors.Is(err, fs.ErrNotExist) && d.generation == 0 {
-		return d.makeKey(name)
-	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %s is missing and the definitions cannot be read without it; put it back", ErrKey, name)
+		return fmt.Errorf("%w: %s is missing and the definitions cannot be read without it; put it back: %w", ErrKey, name, err)
 	}
 	if err != nil {
 		return fmt.Errorf("node key: %w", err)
@@ -152,7 +159,7 @@ func (d *Definitions) name(generation uint64) string {
 func (d *Definitions) removeOthers() error {
 	for _, name := range d.names {
 		other := strings.HasPrefix(name, "definitions-") && path.Join(d.dir, name) != d.name(d.generation)
-		if other && !strings.HasSuffix(name, ".damaged") || name == keyName+".new" {
+		if other && !strings.Contains(name, ".damaged") || name == keyName+".new" {
 			if err := d.fs.Remove(path.Join(d.dir, name)); err != nil {
 				return fmt.Errorf("definitions: %w", err)
 			}
@@ -199,15 +206,19 @@ func frameOf(b []byte) (body []byte, n int) {
 // Replay implements meta.Log. A frame that is not whole ends the file when
 // nothing is behind it: it was being written, and nobody was told of it.
 func (d *Definitions) Replay(f func(record []byte) error) error {
+	if err := d.replay(f); err != nil {
+		return err
+	}
+	return d.removeOthers()
+}
+
+// replay is Replay that changes nothing.
+func (d *Definitions) replay(f func(record []byte) error) error {
 	if d.generation == 0 {
-		return d.removeOthers()
+		return nil
 	}
-	file, err := d.fs.Open(d.name(d.generation))
+	data, err := vfs.Read(d.fs, d.name(d.generation))
 	if err != nil {
-		return fmt.Errorf("definitions: %w", err)
-	}
-	data, err := readAll(file)
-	if err = errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("definitions: %w", err)
 	}
 	if len(data) < defsHeader || string(data[:len(defsMagic)]) != defsMagic {
@@ -235,10 +246,7 @@ func (d *Definitions) Replay(f func(record []byte) error) error {
 		d.frames++
 		at += n
 	}
-	if err := d.checkEnd(data, at); err != nil {
-		return err
-	}
-	return d.removeOthers()
+	return d.checkEnd(data, at)
 }
 
 // checkEnd looks for a whole frame behind the end of the log.
@@ -326,16 +334,4 @@ func (d *Definitions) Close() error {
 		err = d.Append(nil)
 	}
 	return errors.Join(err, d.file.Close())
-}
-
-func readAll(f vfs.File) ([]byte, error) {
-	size, err := f.Size()
-	if err != nil {
-		return nil, err
-	}
-	b := make([]byte, size)
-	if n, err := f.ReadAt(b, 0); err != nil && (!errors.Is(err, io.EOF) || int64(n) != size) {
-		return nil, err
-	}
-	return b, nil
 }

@@ -113,15 +113,11 @@ func Open(o Options) (*Store, *journal.Report, error) {
 // checkFormat reads or writes the version before anything else is touched.
 func checkFormat(fsys vfs.FS, dir string) error {
 	name := path.Join(dir, formatName)
-	f, err := fsys.Open(name)
+	text, err := vfs.Read(fsys, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return writeFormat(fsys, dir, name)
 	}
 	if err != nil {
-		return fmt.Errorf("data directory: %w", err)
-	}
-	text, err := readAll(f)
-	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
 	if got := string(text); got != formatText {
