@@ -196,7 +196,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	fs.SetFault(func(op vfs.Op) error {
 		if op.Kind == "write" {
-			return &vfs.ShortWrite{N: 7, Err: syscall.ENOSPC}
+			return &vfs.ShortWriteError{N: 7, Err: syscall.ENOSPC}
 		}
 		return nil
 	})

@@ -217,8 +217,7 @@ func (q *modelQueue) match(messages []seenMessage, present map[*place]bool, grac
 		present[p] = true
 	}
 	i, delivered := 0, false
-	for k := len(q.places) - 1; k >= 0; k-- {
-		p := q.places[k]
+	for _, p := range slices.Backward(q.places) {
 		delivered = delivered || p.delivered
 		if !present[p] {
 			if p.persistent && p.settled == nil && (p.stored == nil || p.stored.confirmed) {
