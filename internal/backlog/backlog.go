@@ -171,7 +171,7 @@ func (b *Block) Free() {
 // InLog implements broker.Cold.
 func (b *Block) InLog() bool { return false }
 
-// Close removes the files.
+// Close ends the store; the next start removes the files.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -47,6 +47,11 @@ func (c *client) command(cmd *cobra.Command, run func(ctx context.Context, args 
 	f.StringVar(&c.data, "data", c.data, "data directory of the running node")
 	f.StringVar(&c.url, "url", c.url, "or its API, http://user:password@host:15672")
 	f.StringVarP(&c.output, "output", "o", c.output, "table, json or name")
+	return c.offline(cmd, run)
+}
+
+// offline is a verb that needs no node.
+func (c *client) offline(cmd *cobra.Command, run func(ctx context.Context, args []string) error) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		switch c.output {
 		case "table", "json", "name":

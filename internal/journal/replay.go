@@ -29,6 +29,33 @@ type Report struct {
 	Torn int64
 	// Damaged lists what was on stable storage and cannot be read any more.
 	Damaged []string
+	// Files are the segments, oldest first.
+	Files []SegmentReport
+}
+
+// SegmentReport says what was found in one segment.
+type SegmentReport struct {
+	Name   string
+	Size   int64 // of the file
+	End    int64 // of what is the log's
+	Frames int
+	Prev   int64 // where the segment before ends, as the header says
+	Holes  []Hole
+}
+
+// Hole is a damaged part of a segment: its header, or between good frames.
+type Hole struct{ Offset, Size int64 }
+
+// damaged notes a damaged part of a segment.
+func (r *Report) damaged(f *found, offset, size int64) {
+	f.bad = true
+	what := fmt.Sprintf("segment %016x: %d bytes at offset %d", f.id, size, offset)
+	if offset == 0 {
+		what = fmt.Sprintf("segment %016x: its header", f.id)
+	}
+	r.Damaged = append(r.Damaged, what)
+	file := &r.Files[len(r.Files)-1]
+	file.Holes = append(file.Holes, Hole{offset, size})
 }
 
 // Open opens the journal in a directory, replays it to v, and begins to
@@ -75,28 +102,18 @@ const (
 
 // replay reads the segments and hands their entries to v.
 func (j *Journal) replay(v Visitor, r *Report) error {
-	ids, err := j.list()
+	ids, free, err := j.list()
 	if err != nil {
 		return err
 	}
-	var last *found
-	for i, id := range ids {
-		f, err := j.read(id, i == len(ids)-1)
-		if err != nil {
+	for _, name := range free {
+		if err := j.addFree(name); err != nil {
 			return err
 		}
-		if f == nil { // renamed to be the next, and not begun
-			if err := j.giveBack(id); err != nil {
-				return err
-			}
-			continue
-		}
-		if last != nil {
-			if _, err := j.scan(last, f.prev, v, r); err != nil {
-				return err
-			}
-		}
-		last = f
+	}
+	last, err := j.walk(ids, v, r, j.giveBack)
+	if err != nil {
+		return err
 	}
 	if last != nil {
 		if err := j.settleEnd(last, v, r); err != nil {
@@ -107,13 +124,37 @@ func (j *Journal) replay(v Visitor, r *Report) error {
 	return j.opts.FS.SyncDir(j.opts.Dir)
 }
 
-// list returns the ids of the segments, ascending, and notes the free files.
-func (j *Journal) list() ([]uint64, error) {
+// walk scans all segments but the last, which it returns. Of files that are
+// named as a segment and were not begun it tells unbegun.
+func (j *Journal) walk(ids []uint64, v Visitor, r *Report, unbegun func(id uint64) error) (last *found, err error) {
+	for i, id := range ids {
+		f, err := j.read(id, i == len(ids)-1)
+		if err != nil {
+			return nil, err
+		}
+		if f == nil { // renamed to be the next, and not begun
+			if err := unbegun(id); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if last != nil {
+			if _, err := j.scan(last, f.prev, v, r); err != nil {
+				return nil, err
+			}
+		}
+		last = f
+	}
+	return last, nil
+}
+
+// list returns the ids of the segments, ascending, and the names of free
+// files.
+func (j *Journal) list() (ids []uint64, free []string, err error) {
 	names, err := j.opts.FS.List(j.opts.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("journal directory: %w", err)
+		return nil, nil, fmt.Errorf("journal directory: %w", err)
 	}
-	var ids []uint64
 	for _, name := range names {
 		text, ending, _ := strings.Cut(name, ".")
 		id, err := strconv.ParseUint(text, 16, 64)
@@ -129,12 +170,10 @@ func (j *Journal) list() ([]uint64, error) {
 		case "wal":
 			ids = append(ids, id)
 		case "free":
-			if err := j.addFree(j.name(id, ending)); err != nil {
-				return nil, err
-			}
+			free = append(free, j.name(id, ending))
 		}
 	}
-	return ids, nil
+	return ids, free, nil
 }
 
 // addFree notes a file that can be used again, or removes it: one that was
@@ -221,6 +260,7 @@ func (j *Journal) settleEnd(f *found, v Visitor, r *Report) error {
 // out. It returns how much of the segment its frames say was synced.
 func (j *Journal) scan(f *found, end int64, v Visitor, r *Report) (sure int64, err error) {
 	r.Segments++
+	r.Files = append(r.Files, SegmentReport{Name: j.name(f.id, "wal"), Size: f.size, Prev: f.prev})
 	if int64(cap(j.buf)) < f.size {
 		j.buf = make([]byte, f.size)
 	}
@@ -233,8 +273,7 @@ func (j *Journal) scan(f *found, end int64, v Visitor, r *Report) (sure int64, e
 		limit = end
 	}
 	if f.headless {
-		f.bad = true
-		r.Damaged = append(r.Damaged, fmt.Sprintf("segment %016x: its header", f.id))
+		r.damaged(f, 0, headerSize)
 	}
 	var e entries
 	at := int64(headerSize)
@@ -243,6 +282,7 @@ func (j *Journal) scan(f *found, end int64, v Visitor, r *Report) (sure int64, e
 		if n > 0 && e.visit(body, f.at(at), v) {
 			sure = max(sure, synced)
 			r.Frames++
+			r.Files[len(r.Files)-1].Frames++
 			r.Bytes += int64(n)
 			at += int64(n)
 			continue
@@ -251,57 +291,82 @@ func (j *Journal) scan(f *found, end int64, v Visitor, r *Report) (sure int64, e
 		if next < 0 {
 			break
 		}
-		f.bad = true
-		r.Damaged = append(r.Damaged, fmt.Sprintf("segment %016x: %d bytes at offset %d", f.id, next-at, at))
+		r.damaged(f, at, next-at)
 		at = next
 	}
 	if end >= 0 && at < limit {
-		f.bad = true
-		r.Damaged = append(r.Damaged, fmt.Sprintf("segment %016x: %d bytes at offset %d", f.id, limit-at, at))
+		r.damaged(f, at, limit-at)
 		at = limit
 	}
 	if end == lastEnd {
 		r.Torn = f.torn(at)
 	}
 	f.off, f.synced = at, at
+	r.Files[len(r.Files)-1].End = at
 	j.segments = append(j.segments, f.segment)
 	return sure, nil
 }
 
-// resume looks for a good frame behind a bad one at offset at, which proves
-// that the bad one was on stable storage: any in a segment that was full, one
-// that says so in the last segment. It returns -1 when there is none.
+// resume says where to go on behind a bad frame at offset at, when that was on
+// stable storage: in a segment that was full it was, else a good frame behind
+// says so. It returns -1 when it was not: the log ends at offset at.
 func (f *found) resume(at, limit int64, full bool) int64 {
-	var mark [4]byte
-	binary.LittleEndian.PutUint32(mark[:], frameMagic)
-	for from := at + 1; from < limit; from++ {
-		i := bytes.Index(f.data[from:limit], mark[:])
-		if i < 0 {
+	if !full {
+		if limit = min(limit, f.assured(at)); limit <= at {
 			return -1
 		}
-		from += int64(i)
-		if _, synced, n := frameAt(f.data[from:limit], f.id); n > 0 && (full || synced > at) {
-			return from
-		}
 	}
-	return -1
+	next := int64(-1)
+	f.frames(at+1, limit, func(from, _, _ int64) bool {
+		next = from
+		return false
+	})
+	if next < 0 && !full {
+		return limit // nothing of it can be read
+	}
+	return next
+}
+
+// assured is how much of the segment the frames from offset at on say was
+// synced.
+func (f *found) assured(at int64) (synced int64) {
+	f.frames(at, int64(len(f.data)), func(_, _, s int64) bool {
+		synced = max(synced, s)
+		return true
+	})
+	return synced
 }
 
 // torn says how much was written behind the end of the log: up to the last
 // frame of this segment's that can be made out.
 func (f *found) torn(end int64) int64 {
+	last := end
+	f.frames(end, int64(len(f.data)), func(_, to, _ int64) bool {
+		last = to
+		return true
+	})
+	return last - end
+}
+
+// frames looks for good frames from one offset to another, wherever they
+// begin, until visit says that it has enough.
+func (f *found) frames(from, limit int64, visit func(from, to, synced int64) bool) {
 	var mark [4]byte
 	binary.LittleEndian.PutUint32(mark[:], frameMagic)
-	last := end
-	for from := end; from < int64(len(f.data)); from++ {
-		i := bytes.Index(f.data[from:], mark[:])
+	for from < limit {
+		i := bytes.Index(f.data[from:limit], mark[:])
 		if i < 0 {
-			break
+			return
 		}
 		from += int64(i)
-		if _, _, n := frameAt(f.data[from:], f.id); n > 0 {
-			last = from + int64(n)
+		_, synced, n := frameAt(f.data[from:limit], f.id)
+		if n == 0 {
+			from++
+			continue
 		}
+		if !visit(from, from+int64(n), synced) {
+			return
+		}
+		from += int64(n)
 	}
-	return last - end
 }

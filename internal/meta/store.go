@@ -195,7 +195,7 @@ func (s *Store) commit(plan func() (Record, error)) ([]Change, error) {
 	}
 	s.mu.Lock()
 	changes, err := s.state.Apply(record)
-	s.raiseUID(s.state.lastUID)
+	s.RaiseUID(s.state.lastUID)
 	s.mu.Unlock()
 	if err == nil {
 		if err := s.snapshot(); err != nil { // The change itself is in force and durable.
@@ -225,8 +225,8 @@ func (s *Store) snapshot() error {
 	return log.Snapshot(text)
 }
 
-// RaiseUID keeps NextUID ahead of numbers that callers have brought along.
-func (s *Store) raiseUID(uid uint64) {
+// RaiseUID keeps NextUID ahead of a number that is in use somewhere.
+func (s *Store) RaiseUID(uid uint64) {
 	for {
 		last := s.uid.Load()
 		if last >= uid || s.uid.CompareAndSwap(last, uid) {

@@ -75,6 +75,9 @@ func Open(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("definitions: %w", err)
 	}
+	if o.Storage != nil {
+		store.RaiseUID(o.Storage.LastUID())
+	}
 	s := &Server{opts: o, log: log, store: store, registry: session.NewRegistry(), later: newLater()}
 	if o.MaxConnections > 0 {
 		s.seats = make(chan struct{}, o.MaxConnections)

@@ -48,6 +48,8 @@ const (
 //	file                       magic 8 | version u32 | 0 u32 | frame | frame | …
 //	frame                      length u32 | crc32c u32 | nonce 12 | sealed records
 //
+// An empty record is where a process ended.
+//
 // A frame is sealed together with its generation and number, so frames can
 // be neither exchanged nor reordered. An append is synced before it returns. A
 // snapshot is written beside the file, synced and renamed: at any moment there
@@ -64,41 +66,51 @@ type Definitions struct {
 	frames     uint64
 	snapshot   int64 // bytes of the first frame
 	old        bool  // the present file was written by an earlier process
+	failed     bool  // an append did not succeed: nothing more is written
+	names      []string
 }
 
 // OpenDefinitions opens the definitions in a directory, making a key when
-// there are none.
+// there are none. Earlier generations stay until the present one is replayed.
 func OpenDefinitions(fsys vfs.FS, dir string, random io.Reader) (*Definitions, error) {
 	d := &Definitions{fs: fsys, dir: dir, random: random}
 	if err := fsys.SyncDir(dir); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	names, err := fsys.List(dir)
-	if err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
+	if err := d.list(); err != nil {
+		return nil, err
 	}
-	for _, name := range names {
+	err := d.openKey()
+	if errors.Is(err, fs.ErrNotExist) && d.generation == 0 {
+		err = d.makeKey(path.Join(dir, keyName))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// list finds the present generation.
+func (d *Definitions) list() (err error) {
+	if d.names, err = d.fs.List(d.dir); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	for _, name := range d.names {
 		text, ok := strings.CutPrefix(name, "definitions-")
 		text, whole := strings.CutSuffix(text, ".log")
 		if n, err := strconv.ParseUint(text, 16, 32); ok && whole && err == nil {
 			d.generation = max(d.generation, n)
 		}
 	}
-	if err := d.openKey(); err != nil {
-		return nil, err
-	}
-	return d, d.removeOthers(names)
+	return nil
 }
 
-// openKey reads or makes the node's key.
+// openKey reads the node's key.
 func (d *Definitions) openKey() error {
 	name := path.Join(d.dir, keyName)
 	f, err := d.fs.Open(name)
-	if errors.Is(err, fs.ErrNotExist) && d.generation == 0 {
-		return d.makeKey(name)
-	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %s is missing and the definitions cannot be read without it; put it back", ErrKey, name)
+		return fmt.Errorf("%w: %s is missing and the definitions cannot be read without it; put it back: %w", ErrKey, name, err)
 	}
 	if err != nil {
 		return fmt.Errorf("node key: %w", err)
@@ -144,10 +156,10 @@ func (d *Definitions) name(generation uint64) string {
 }
 
 // removeOthers removes earlier generations and what was being written.
-func (d *Definitions) removeOthers(names []string) error {
-	for _, name := range names {
+func (d *Definitions) removeOthers() error {
+	for _, name := range d.names {
 		other := strings.HasPrefix(name, "definitions-") && path.Join(d.dir, name) != d.name(d.generation)
-		if other && !strings.HasSuffix(name, ".damaged") || name == keyName+".new" {
+		if other && !strings.Contains(name, ".damaged") || name == keyName+".new" {
 			if err := d.fs.Remove(path.Join(d.dir, name)); err != nil {
 				return fmt.Errorf("definitions: %w", err)
 			}
@@ -194,15 +206,19 @@ func frameOf(b []byte) (body []byte, n int) {
 // Replay implements meta.Log. A frame that is not whole ends the file when
 // nothing is behind it: it was being written, and nobody was told of it.
 func (d *Definitions) Replay(f func(record []byte) error) error {
+	if err := d.replay(f); err != nil {
+		return err
+	}
+	return d.removeOthers()
+}
+
+// replay is Replay that changes nothing.
+func (d *Definitions) replay(f func(record []byte) error) error {
 	if d.generation == 0 {
 		return nil
 	}
-	file, err := d.fs.Open(d.name(d.generation))
+	data, err := vfs.Read(d.fs, d.name(d.generation))
 	if err != nil {
-		return fmt.Errorf("definitions: %w", err)
-	}
-	data, err := readAll(file)
-	if err = errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("definitions: %w", err)
 	}
 	if len(data) < defsHeader || string(data[:len(defsMagic)]) != defsMagic {
@@ -222,8 +238,10 @@ func (d *Definitions) Replay(f func(record []byte) error) error {
 		if err != nil {
 			return fmt.Errorf("%w: record %d of %s cannot be opened with %s", ErrKey, d.frames, d.name(d.generation), keyName)
 		}
-		if err := f(record); err != nil {
-			return err
+		if len(record) > 0 { // else it is where an earlier process ended
+			if err := f(record); err != nil {
+				return err
+			}
 		}
 		d.frames++
 		at += n
@@ -254,10 +272,12 @@ func (d *Definitions) Append(record []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, err := d.file.WriteAt(b, d.off); err != nil {
-		return fmt.Errorf("write definitions: %w", err)
+	_, err = d.file.WriteAt(b, d.off)
+	if err == nil {
+		err = d.file.Sync()
 	}
-	if err := d.file.Sync(); err != nil {
+	if err != nil {
+		d.failed = true
 		return fmt.Errorf("write definitions: %w", err)
 	}
 	d.off += int64(len(b))
@@ -303,22 +323,15 @@ func (d *Definitions) Snapshot(records []byte) error {
 	return err
 }
 
-// Close ends the log.
+// Close ends the log, with an empty record: damage of the last one is told
+// from a write that was cut off by what is behind it.
 func (d *Definitions) Close() error {
 	if d.file == nil {
 		return nil
 	}
-	return d.file.Close()
-}
-
-func readAll(f vfs.File) ([]byte, error) {
-	size, err := f.Size()
-	if err != nil {
-		return nil, err
+	var err error
+	if !d.failed {
+		err = d.Append(nil)
 	}
-	b := make([]byte, size)
-	if n, err := f.ReadAt(b, 0); err != nil && (!errors.Is(err, io.EOF) || int64(n) != size) {
-		return nil, err
-	}
-	return b, nil
+	return errors.Join(err, d.file.Close())
 }

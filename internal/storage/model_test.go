@@ -24,7 +24,8 @@ type modelQueue struct {
 	name     string
 	places   []*place
 	byID     map[uint64]*place
-	consumed bool // ever had a consumer in this life: promises blur its order
+	ever     map[uint64]*place // also those that are gone
+	consumed bool              // ever had a consumer in this life: promises blur its order
 }
 
 // place is one message in one queue.
@@ -97,7 +98,7 @@ func (m *model) confirmAll() {
 
 func (m *model) add(q *modelQueue, p *place, b *batch) {
 	q.places = append(q.places, p)
-	q.byID[p.id] = p
+	q.byID[p.id], q.ever[p.id] = p, p
 	if p.persistent {
 		p.stored = b
 		b.places = append(b.places, p)
@@ -216,8 +217,7 @@ func (q *modelQueue) match(messages []seenMessage, present map[*place]bool, grac
 		present[p] = true
 	}
 	i, delivered := 0, false
-	for k := len(q.places) - 1; k >= 0; k-- {
-		p := q.places[k]
+	for _, p := range slices.Backward(q.places) {
 		delivered = delivered || p.delivered
 		if !present[p] {
 			if p.persistent && p.settled == nil && (p.stored == nil || p.stored.confirmed) {

@@ -2,12 +2,9 @@ package storage_test
 
 import (
 	"bytes"
-	"context"
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	mrand "math/rand/v2"
 	"os"
@@ -15,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -23,125 +19,13 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/warrenmq/warren/amqp"
-	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/broker"
-	"github.com/warrenmq/warren/internal/journal"
 	"github.com/warrenmq/warren/internal/meta"
 	"github.com/warrenmq/warren/internal/queue"
-	"github.com/warrenmq/warren/internal/server"
-	"github.com/warrenmq/warren/internal/storage"
 	"github.com/warrenmq/warren/internal/vfs"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// node is one life of a broker on a disk in memory.
-type node struct {
-	server *server.Server
-	vhost  *broker.Vhost
-	actor  *broker.Actor
-	report *journal.Report
-	ended  atomic.Bool // nothing can be stored any more
-}
-
-// open starts a node.
-func open(fs *vfs.Mem, segment, memory int64) (*node, error) {
-	n := &node{}
-	failed := func(error) { n.ended.Store(true) }
-	logger := slog.New(slog.DiscardHandler)
-	st, report, err := storage.Open(storage.Options{FS: fs, Dir: "data", Random: rand.Reader, Logger: logger, SegmentSize: segment, Fenced: failed})
-	if err != nil {
-		return nil, err
-	}
-	n.report = report
-	if n.server, err = server.Open(server.Options{Logger: logger, Storage: st, MemoryLimit: memory, Failed: failed}); err != nil {
-		return nil, errors.Join(err, st.Close())
-	}
-	rights, err := auth.Compile(auth.Permission{Configure: ".*", Write: ".*", Read: ".*"})
-	if err != nil {
-		return nil, err
-	}
-	n.actor = &broker.Actor{User: "sim", Rights: rights}
-	n.vhost, _ = n.server.Broker().Vhost(n.ref())
-	return n, nil
-}
-
-func (n *node) ref() meta.VhostRef {
-	return meta.VhostRef{Cluster: n.server.Store().DefaultCluster().ID, Name: "/"}
-}
-
-func (n *node) close() error { return n.server.Close(context.Background()) }
-
-// first is a disk with a node's definitions and a fanout exchange: what every
-// seed begins with, since hashing the first user's password takes long.
-var first = sync.OnceValue(func() *vfs.Mem {
-	fs := vfs.NewMem()
-	n, err := open(fs, 1<<12, 0)
-	if err != nil {
-		panic(err)
-	}
-	if err := n.vhost.DeclareExchange(n.actor, broker.ExchangeDeclare{Name: "fan", Type: "fanout", Durable: true}); err != nil {
-		panic(err)
-	}
-	if err := n.close(); err != nil {
-		panic(err)
-	}
-	return fs
-})
-
-// look drains every queue of a node and returns what it had.
-func (n *node) look() (*seen, error) {
-	s := &seen{queues: map[string][]seenMessage{}, bound: map[string]bool{}, keys: map[string]string{}}
-	for _, q := range n.vhost.Queues() {
-		s.queues[q.Name] = nil
-		for {
-			_, d, _, ok, err := n.vhost.Get(n.actor, q.Name, false)
-			if err != nil {
-				return nil, err
-			}
-			if !ok {
-				break
-			}
-			id, err2 := identify(&d)
-			if err2 != nil {
-				return nil, fmt.Errorf("queue %s: %w", q.Name, err2)
-			}
-			s.queues[q.Name] = append(s.queues[q.Name], seenMessage{id, bytes.Clone(d.Image), d.Redelivered})
-		}
-		if left := q.Ready(); left > 0 {
-			return nil, fmt.Errorf("queue %s: %d messages cannot be had", q.Name, left)
-		}
-	}
-	for _, b := range n.vhost.Bindings() {
-		if b.Source == "fan" {
-			s.bound[b.Destination] = true
-		}
-	}
-	roles, err := n.server.Store().Roles("")
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range roles {
-		if strings.HasPrefix(r.Name, "r") {
-			if s.keys[r.Name], err = n.server.Store().RoleKey("", r.Name); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return s, nil
-}
-
-// identify reads the number of a message out of its body.
-func identify(d *queue.Delivery) (uint64, error) {
-	c, err := broker.Open(d)
-	if err != nil {
-		return 0, err
-	}
-	if len(c.Body) < 8 {
-		return 0, fmt.Errorf("a body of %d bytes", len(c.Body))
-	}
-	return binary.BigEndian.Uint64(c.Body), nil
-}
 
 // life is one run of a node under random work.
 type life struct {
@@ -241,7 +125,7 @@ func (l *life) declare() {
 	name := fmt.Sprintf("q%d", l.r.IntN(5))
 	add := func() {
 		if l.m.queues[name] == nil {
-			l.m.queues[name] = &modelQueue{name: name, byID: map[uint64]*place{}}
+			l.m.queues[name] = &modelQueue{name: name, byID: map[uint64]*place{}, ever: map[uint64]*place{}}
 		}
 	}
 	_, err := l.vhost.DeclareQueue(l.actor, broker.QueueDeclare{Name: name, Durable: true})
@@ -381,7 +265,7 @@ func (l *life) transact(q *modelQueue) {
 			l.settleWith(other, all[:1], b)
 		}
 	}
-	if l.r.IntN(3) == 0 { // meanwhile others publish, and segments go
+	if l.r.IntN(8) == 0 { // meanwhile others publish, and segments go
 		l.pub, l.other = l.other, l.pub
 		for range l.r.IntN(40) {
 			l.publish()
@@ -634,7 +518,7 @@ func fault(r *mrand.Rand) func(vfs.Op) error {
 	case 3:
 		return func(op vfs.Op) error {
 			if op.Kind == "write" && op.N >= at {
-				return &vfs.ShortWrite{N: kth * 7, Err: syscall.EIO}
+				return &vfs.ShortWriteError{N: kth * 7, Err: syscall.EIO}
 			}
 			return nil
 		}
@@ -680,7 +564,8 @@ func simulate(seed uint64) error {
 			return fmt.Errorf("life %d: %w", n, err)
 		}
 		l := &life{node: nd, r: r, m: m, pub: nd.vhost.NewPublisher(), other: nd.vhost.NewPublisher()}
-		fs.SetFault(fault(r))
+		f := fault(r)
+		fs.SetFault(f)
 		for range 20 + r.IntN(160) {
 			if l.act(); l.err != nil || l.over || l.ended.Load() {
 				break
@@ -696,10 +581,11 @@ func simulate(seed uint64) error {
 			for len(l.consumers) > 0 {
 				l.cancel()
 			}
-			if err := nd.close(); err != nil && !l.over && !l.ended.Load() {
+			err := nd.close()
+			if err != nil && f == nil {
 				return fmt.Errorf("life %d: close: %w", n, err)
 			}
-			if crash = l.over || l.ended.Load(); r.IntN(2) == 0 || crash {
+			if crash = l.over || l.ended.Load() || err != nil; r.IntN(2) == 0 || crash {
 				fs = fs.Crash(r)
 			} else {
 				fs = fs.Clone()
@@ -735,7 +621,7 @@ func TestSimulation(t *testing.T) {
 	var wg sync.WaitGroup
 	seeds := make(chan uint64)
 	begun := time.Now()
-	for range 4 {
+	for range 12 {
 		wg.Go(func() {
 			for seed := range seeds {
 				if err := simulate(seed); err != nil {

@@ -66,6 +66,7 @@ type Store struct {
 	journal     *journal.Journal
 	backlog     *backlog.Store
 	histories   map[uint64]*history // what replay found; nil after Attach
+	lastUID     uint64              // highest of those
 
 	live   atomic.Pointer[Live]
 	logged func() int64
@@ -93,6 +94,13 @@ func Open(o Options) (*Store, *journal.Report, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("journal: %w", err)
 	}
+	for uid := range s.histories {
+		s.lastUID = max(s.lastUID, uid)
+	}
+	if s.definitions.generation == 0 && s.lastUID > 0 {
+		return nil, nil, errors.Join(fmt.Errorf("%w: there are messages in the journal and no file of definitions in %s, so nobody knows "+
+			"whose they are; put the file definitions-*.log back", ErrDefinitions, o.Dir), s.Close())
+	}
 	for _, damage := range report.Damaged {
 		o.Logger.Error("the journal is damaged; what is left is served, the damaged file is kept", slog.String("where", damage))
 	}
@@ -105,15 +113,11 @@ func Open(o Options) (*Store, *journal.Report, error) {
 // checkFormat reads or writes the version before anything else is touched.
 func checkFormat(fsys vfs.FS, dir string) error {
 	name := path.Join(dir, formatName)
-	f, err := fsys.Open(name)
+	text, err := vfs.Read(fsys, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return writeFormat(fsys, dir, name)
 	}
 	if err != nil {
-		return fmt.Errorf("data directory: %w", err)
-	}
-	text, err := readAll(f)
-	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
 	if got := string(text); got != formatText {
@@ -141,6 +145,11 @@ func writeFormat(fsys vfs.FS, dir, name string) error {
 	}
 	return nil
 }
+
+// LastUID returns the highest number of a queue that replay has found: no
+// new queue may get it or one below, or it would get another queue's messages
+// when definitions were lost.
+func (s *Store) LastUID() uint64 { return s.lastUID }
 
 // Definitions returns the log of the definitions.
 func (s *Store) Definitions() *Definitions { return s.definitions }

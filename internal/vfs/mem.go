@@ -34,18 +34,20 @@ type Op struct {
 	Name string
 }
 
-// ShortWrite is the fault of a write that stops halfway: the first N bytes
+// ShortWriteError is the fault of a write that stops halfway: the first N bytes
 // are written, then it fails with Err.
-type ShortWrite struct {
+type ShortWriteError struct {
 	N   int
 	Err error
 }
 
 // Error implements error.
-func (s *ShortWrite) Error() string { return fmt.Sprintf("short write of %d bytes: %v", s.N, s.Err) }
+func (s *ShortWriteError) Error() string {
+	return fmt.Sprintf("short write of %d bytes: %v", s.N, s.Err)
+}
 
 // Unwrap returns why the write stopped.
-func (s *ShortWrite) Unwrap() error { return s.Err }
+func (s *ShortWriteError) Unwrap() error { return s.Err }
 
 // node is a file's content.
 type node struct {
@@ -306,7 +308,7 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 	defer f.m.mu.Unlock()
 	err := f.m.step("write", f.name)
 	if err != nil {
-		short, ok := errors.AsType[*ShortWrite](err)
+		short, ok := errors.AsType[*ShortWriteError](err)
 		if !ok || short.N <= 0 {
 			return 0, err
 		}

@@ -169,7 +169,7 @@ func TestFaults(t *testing.T) {
 		case op.Kind == "sync" && op.Nth == 2:
 			return syscall.EIO
 		case op.Kind == "write" && op.Nth == 2:
-			return &vfs.ShortWrite{N: 2, Err: syscall.ENOSPC}
+			return &vfs.ShortWriteError{N: 2, Err: syscall.ENOSPC}
 		}
 		return nil
 	})

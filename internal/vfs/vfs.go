@@ -3,7 +3,11 @@
 // that forgets what was not synced.
 package vfs
 
-import "io"
+import (
+	"errors"
+	"fmt"
+	"io"
+)
 
 // FS is a file system. Names are slash-separated paths.
 type FS interface {
@@ -38,4 +42,50 @@ type File interface {
 	// After an error nothing is known of what was written since the last Sync
 	// that succeeded; the file must not be written to again.
 	Sync() error
+}
+
+// Write makes a file whose content is on stable storage; its name is after
+// SyncDir.
+func Write(fsys FS, name string, b []byte) error {
+	f, err := fsys.Create(name)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(b, 0)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// Read returns a file's content.
+func Read(fsys FS, name string) ([]byte, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	size, err := f.Size()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	b := make([]byte, size)
+	n, err := f.ReadAt(b, 0)
+	if errors.Is(err, io.EOF) && int64(n) == size {
+		err = nil
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Unused returns name, or name with a number behind it, so that there is no
+// such file.
+func Unused(fsys FS, name string) string {
+	try := name
+	for i := 2; ; i++ {
+		f, err := fsys.Open(try)
+		if err != nil {
+			return try
+		}
+		_ = f.Close()
+		try = fmt.Sprintf("%s-%d", name, i)
+	}
 }

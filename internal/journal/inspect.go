@@ -1,0 +1,93 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/warrenmq/warren/internal/vfs"
+)
+
+// Inspect replays the journal in a directory to v without changing anything.
+// Nobody may have it open.
+func Inspect(fsys vfs.FS, dir string, v Visitor) (*Report, error) {
+	j := &Journal{opts: Options{FS: fsys, Dir: dir}}
+	r := &Report{}
+	ids, _, err := j.list()
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	last, err := j.walk(ids, v, r, func(uint64) error { return nil })
+	if err == nil && last != nil {
+		_, err = j.scan(last, lastEnd, v, r)
+	}
+	for _, s := range j.segments {
+		err = errors.Join(err, s.file.Close())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Repair makes the segments sound that a report says are damaged, so that
+// the next start has nothing to complain of and serves all that can be read.
+// The damaged files are kept, under the names that it returns.
+func Repair(fsys vfs.FS, dir string, r *Report) (aside []string, err error) {
+	prev := int64(0)
+	for i := range r.Files {
+		f := &r.Files[i]
+		if len(f.Holes) > 0 {
+			name, err := repair(fsys, dir, f, prev)
+			if err != nil {
+				return aside, fmt.Errorf("repair %s: %w", f.Name, err)
+			}
+			aside = append(aside, name)
+		}
+		prev = f.End
+	}
+	return aside, nil
+}
+
+// repair copies a segment, and then puts one in its place that has frames
+// with nothing in them where the holes are.
+func repair(fsys vfs.FS, dir string, f *SegmentReport, prev int64) (aside string, err error) {
+	var id uint64
+	if _, err := fmt.Sscanf(f.Name[strings.LastIndexByte(f.Name, '/')+1:], "%016x.wal", &id); err != nil {
+		return "", err
+	}
+	b, err := vfs.Read(fsys, f.Name)
+	if err != nil {
+		return "", err
+	}
+	stem := strings.TrimSuffix(f.Name, ".wal")
+	aside = vfs.Unused(fsys, stem+".damaged")
+	if err := vfs.Write(fsys, aside, b); err != nil {
+		return "", err
+	}
+	if err := fsys.SyncDir(dir); err != nil {
+		return "", err
+	}
+	for _, h := range f.Holes {
+		if h.Offset == 0 {
+			copy(b, appendHeader(nil, id, prev))
+			continue
+		}
+		hole := b[h.Offset : h.Offset+h.Size]
+		if len(hole) <= frameHeader {
+			return "", fmt.Errorf("%w: a hole of %d bytes", ErrCorrupt, len(hole))
+		}
+		for i := range hole {
+			hole[i] = kindEnd
+		}
+		seal(hole, id, h.Offset)
+	}
+	if err := vfs.Write(fsys, stem+".new", b); err != nil {
+		return "", err
+	}
+	return aside, errors.Join(fsys.Rename(stem+".new", f.Name), fsys.SyncDir(dir))
+}
