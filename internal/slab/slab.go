@@ -24,7 +24,7 @@ const (
 // Slab is one block. Its bytes are written once, by the Writer that made it,
 // before they are handed on; after that they never change.
 type Slab struct {
-	buf []byte // len is what is written, cap the block
+	buf []byte // the whole block; never assigned again, since readers need no lock
 }
 
 // Adopt makes a slab of an image that already lies in memory of its own. The
@@ -38,6 +38,7 @@ func (s *Slab) Bytes(off, n uint32) []byte { return s.buf[: off+n : off+n][off:]
 // reader; the zero value is ready.
 type Writer struct {
 	cur  *Slab
+	used int // of cur
 	size int // of the next block
 }
 
@@ -48,12 +49,12 @@ func (w *Writer) Alloc(n int) (s *Slab, off uint32, dst []byte) {
 		s = &Slab{buf: make([]byte, n)}
 		return s, 0, s.buf
 	}
-	if w.cur == nil || cap(w.cur.buf)-len(w.cur.buf) < n {
+	if w.cur == nil || len(w.cur.buf)-w.used < n {
 		w.grow(n)
 	}
-	at := len(w.cur.buf)
-	w.cur.buf = w.cur.buf[:at+n]
-	return w.cur, uint32(at), w.cur.buf[at:] //nolint:gosec // a block is at most MaxSize
+	at := w.used
+	w.used += n
+	return w.cur, uint32(at), w.cur.buf[at:w.used:w.used] //nolint:gosec // a block is at most MaxSize
 }
 
 func (w *Writer) grow(n int) {
@@ -61,9 +62,9 @@ func (w *Writer) grow(n int) {
 	for w.size < n {
 		w.size *= 2
 	}
-	w.cur = &Slab{buf: make([]byte, 0, w.size)}
+	w.cur, w.used = &Slab{buf: make([]byte, w.size)}, 0
 }
 
 // Release lets go of the open block, so that it lives no longer than the
 // messages in it; the next one starts small again.
-func (w *Writer) Release() { w.cur, w.size = nil, 0 }
+func (w *Writer) Release() { w.cur, w.used, w.size = nil, 0, 0 }
