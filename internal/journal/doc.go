@@ -33,6 +33,8 @@
 //
 // # The crash argument
 //
+// In full, with what the broker adds to it, in doc/format/journal.md.
+//
 //	step                             on disk                       recovery
 //	1 frames written, not synced     any part of them, in any order  the whole ones before the first torn one;
 //	                                                                 none was confirmed
@@ -42,8 +44,9 @@
 //	  synced, its header synced
 //	4 live records of the oldest     put twice                       the same place twice is one record
 //	  put again, synced
-//	5 the oldest renamed to be free, the oldest or not               either way each live place is there; a settle
-//	  directory synced                                               goes only after the put it is for
+//	5 the oldest renamed to be free, the oldest or not               either way each live place is there; its settles
+//	  directory synced                                               are for puts in it or before it, or are there again
+//	                                                                 behind the put that came later
 //	6 a free file renamed to be the  its old frames                  their checksums are of another id
 //	  next, directory synced
 //

@@ -17,6 +17,7 @@ type model struct {
 	batches []*batch          // not confirmed, in the order of the log
 	unsure  func(seen *seen)  // resolves the one definition of which nobody knows whether it was stored
 	bodies  uint64
+	crowd   crowd
 }
 
 // modelQueue is one queue: its messages in order, those that are gone too.

@@ -70,6 +70,9 @@ var first = sync.OnceValue(func() *vfs.Mem {
 	if err := n.vhost.DeclareExchange(n.actor, broker.ExchangeDeclare{Name: "fan", Type: "fanout", Durable: true}); err != nil {
 		panic(err)
 	}
+	if _, err := n.vhost.DeclareQueue(n.actor, broker.QueueDeclare{Name: crowded, Durable: true}); err != nil {
+		panic(err)
+	}
 	if err := n.close(); err != nil {
 		panic(err)
 	}

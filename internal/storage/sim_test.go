@@ -546,6 +546,10 @@ func check(fs *vfs.Mem, segment int64, m *model, graceful bool) error {
 	if len(n.report.Damaged) > 0 {
 		return fmt.Errorf("damage without a cause: %v", n.report.Damaged)
 	}
+	if err := m.crowd.recover(s.queues[crowded], graceful); err != nil {
+		return fmt.Errorf("the crowd: %w", err)
+	}
+	delete(s.queues, crowded)
 	return m.recover(s, graceful)
 }
 
@@ -566,14 +570,21 @@ func simulate(seed uint64) error {
 		l := &life{node: nd, r: r, m: m, pub: nd.vhost.NewPublisher(), other: nd.vhost.NewPublisher()}
 		f := fault(r)
 		fs.SetFault(f)
+		if r.IntN(3) == 0 {
+			m.crowd.start(nd)
+		}
 		for range 20 + r.IntN(160) {
 			if l.act(); l.err != nil || l.over || l.ended.Load() {
 				break
 			}
 		}
+		if f == nil && nd.ended.Load() {
+			l.fail("the node ended by itself without a fault")
+		}
 		crash := r.IntN(3) > 0 || l.over
 		if crash {
 			next := fs.Crash(r)
+			m.crowd.end()
 			_ = nd.close() // the process of the machine that has crashed
 			fs = next
 		}
@@ -581,6 +592,7 @@ func simulate(seed uint64) error {
 			for len(l.consumers) > 0 {
 				l.cancel()
 			}
+			m.crowd.end()
 			err := nd.close()
 			if err != nil && f == nil {
 				return fmt.Errorf("life %d: close: %w", n, err)
