@@ -39,4 +39,7 @@ race: ## unit and integration tests under the race detector
 fuzz: ## every fuzz target for FUZZTIME (default 30s) each
 	test/fuzz.sh
 
-.PHONY: help build run check fmt vet lint generate test deps race fuzz
+crash: deps ## kill, fault and unplug the real process, at release size (about an hour)
+	CYCLES=200 POINTS=200 SYNCS=50 WARREN_TEST_DEPS=1 $(GO) test -count 1 -v -timeout 3h ./test/crash
+
+.PHONY: help build run check fmt vet lint generate test deps race fuzz crash

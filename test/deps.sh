@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests drive the broker with: Debian's pika and librabbitmq tools.
+# Installs what the tests drive the broker with: Debian's pika and librabbitmq tools, strace, XFS and ext4.
 set -euo pipefail
-want=(python3-pika amqp-tools)
+want=(python3-pika amqp-tools strace e2fsprogs xfsprogs)
 missing=()
 for p in "${want[@]}"; do dpkg -s "$p" >/dev/null 2>&1 || missing+=("$p"); done
 [ ${#missing[@]} -eq 0 ] && exit 0

@@ -14,7 +14,7 @@ package meta
 
 import "errors"
 
-// The kinds of refusal. Every error of a mutator wraps one of them, or [ErrFenced], and says in a
+// The kinds of refusal. Every error of a mutator wraps one of them, or [ErrFenced] or [ErrFull], and says in a
 // sentence what to do.
 var (
 	// ErrNotFound says that something named does not exist.
@@ -28,4 +28,6 @@ var (
 	// ErrFenced says that an append to the log failed. Whether that record is durable is not
 	// known, so nothing can be changed until the log was opened and replayed anew.
 	ErrFenced = errors.New("definitions are read-only after a failed write; restart the node")
+	// ErrFull says that there was no space to record the change. Nothing has changed.
+	ErrFull = errors.New("no disk space for a definition; free some and try again")
 )

@@ -10,7 +10,8 @@ import (
 // Append, and one Append at a time.
 type Log interface {
 	// Append returns when the record is durable. The record is the caller's again afterwards. After
-	// an error it is not known whether the record is in the log.
+	// an error it is not known whether the record is in the log, unless the error is ENOSPC or
+	// EDQUOT: then it is not, and the next append may succeed.
 	Append(record []byte) error
 	// Replay calls f with every record in the order of their appends, until f fails, and returns
 	// f's error as it is. A record is valid during the call only.
@@ -23,7 +24,7 @@ type Snapshotter interface {
 	// Grown reports that a snapshot would be worth its while.
 	Grown() bool
 	// Snapshot replaces all records by these, which lead to the same state. After an error it is
-	// not known which of the two are in the log.
+	// not known which of the two are in the log; after ENOSPC or EDQUOT it is as it was.
 	Snapshot(records []byte) error
 }
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -453,11 +454,15 @@ type failing struct {
 	MemoryLog
 
 	left int
+	full bool
 }
 
 func (f *failing) Append(record []byte) error {
+	if f.full {
+		return fmt.Errorf("write: %w", syscall.ENOSPC)
+	}
 	if f.left--; f.left < 0 {
-		return errors.New("disk full")
+		return errors.New("the disk does not answer")
 	}
 	return f.MemoryLog.Append(record)
 }
@@ -479,6 +484,47 @@ func TestFence(t *testing.T) {
 	}
 	if export(t, s.state) != before {
 		t.Error("the state has what the log may not have")
+	}
+}
+
+// TestFailed: that nothing can change any more is told once.
+func TestFailed(t *testing.T) {
+	t.Parallel()
+	told := 0
+	s, err := Open(Options{Log: &failing{left: 1}, Now: time.Now, Rand: rand.Reader, Failed: func(err error) {
+		if told++; !errors.Is(err, ErrFenced) {
+			t.Errorf("told %v", err)
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := s.CreateCluster("lost", ""); !errors.Is(err, ErrFenced) {
+			t.Errorf("after a failed append: %v", err)
+		}
+	}
+	if told != 1 {
+		t.Errorf("told %d times, want once", told)
+	}
+}
+
+// TestFull: a full disk refuses a change and nothing else.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	log := &failing{left: 2}
+	s, _ := open(t, log)
+	before := export(t, s.state)
+	log.full = true
+	if _, err := s.CreateCluster("shop", ""); !errors.Is(err, ErrFull) {
+		t.Errorf("on a full disk: %v", err)
+	}
+	if export(t, s.state) != before {
+		t.Error("the state has what the log has not")
+	}
+	log.full = false
+	if _, err := s.CreateCluster("shop", ""); err != nil {
+		t.Errorf("with space again: %v", err)
 	}
 }
 

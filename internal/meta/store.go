@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/warrenmq/warren/internal/auth"
@@ -20,6 +21,7 @@ type Options struct {
 	Now    func() time.Time // The clock, safe for concurrent use.
 	Rand   io.Reader        // Where ids, secrets and salts are drawn from: crypto/rand.Reader.
 	Logger *slog.Logger     // Nil: nothing is logged.
+	Failed func(error)      // Told once that no definition can change any more. Nil: nobody is.
 }
 
 // Store is the definitions of an installation, durable and safe for concurrent use.
@@ -33,6 +35,7 @@ type Store struct {
 	now    func() time.Time
 	rand   *lockedReader
 	logger *slog.Logger
+	failed func(error)
 
 	// Lock order: write, then mu or telling. A mutator holds write from its first look at the state
 	// until it holds telling, so that changes are told in the order of the log; it holds mu only
@@ -64,7 +67,12 @@ func Open(o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{now: o.Now, rand: &lockedReader{reader: o.Rand}, logger: o.Logger, log: o.Log, state: NewState()}
+	if o.Failed == nil {
+		o.Failed = func(error) {}
+	}
+	s := &Store{
+		now: o.Now, rand: &lockedReader{reader: o.Rand}, logger: o.Logger, failed: o.Failed, log: o.Log, state: NewState(),
+	}
 	if err := s.logins.init(s.rand); err != nil {
 		return nil, fmt.Errorf("open definitions: %w", err)
 	}
@@ -189,8 +197,10 @@ func (s *Store) commit(plan func() (Record, error)) ([]Change, error) {
 		return nil, err
 	}
 	if err := s.log.Append(text); err != nil {
-		s.fenced = err
-		s.logger.Error("a definition could not be written; definitions are read-only until a restart", slog.Any("error", err))
+		if full(err) {
+			return nil, fmt.Errorf("%w: %w", ErrFull, err)
+		}
+		s.fence(err)
 		return nil, fmt.Errorf("%w: %w", ErrFenced, err)
 	}
 	s.mu.Lock()
@@ -198,12 +208,22 @@ func (s *Store) commit(plan func() (Record, error)) ([]Change, error) {
 	s.RaiseUID(s.state.lastUID)
 	s.mu.Unlock()
 	if err == nil {
-		if err := s.snapshot(); err != nil { // The change itself is in force and durable.
-			s.fenced = err
-			s.logger.Error("the definitions could not be written anew; they are read-only until a restart", slog.Any("error", err))
+		if err := s.snapshot(); err != nil && !full(err) { // The change itself is in force and durable.
+			s.fence(err)
 		}
 	}
 	return changes, err
+}
+
+// Full reports an error that left the log as it was.
+func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+
+// Fence lets nothing change any more, since it is not known what the log has. It is called with
+// write held.
+func (s *Store) fence(err error) {
+	s.fenced = err
+	s.logger.Error("a definition could not be written; no definition can change until a restart", slog.Any("error", err))
+	s.failed(fmt.Errorf("%w: %w", ErrFenced, err))
 }
 
 // Snapshot begins the log anew when that is worth its while. It is called with write held.

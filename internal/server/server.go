@@ -71,7 +71,7 @@ func Open(o Options) (*Server, error) {
 	if o.Storage != nil {
 		definitions, log, backlog = o.Storage.Definitions(), o.Storage, o.Storage
 	}
-	store, err := meta.Open(meta.Options{Log: definitions, Now: o.Now, Rand: rand.Reader, Logger: o.Logger})
+	store, err := meta.Open(meta.Options{Log: definitions, Now: o.Now, Rand: rand.Reader, Logger: o.Logger, Failed: o.Failed})
 	if err != nil {
 		return nil, fmt.Errorf("definitions: %w", err)
 	}

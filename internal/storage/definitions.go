@@ -13,6 +13,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/warrenmq/warren/internal/vfs"
 )
@@ -263,7 +264,8 @@ func (d *Definitions) checkEnd(data []byte, at int) error {
 	return nil
 }
 
-// Append implements meta.Log.
+// Append implements meta.Log. What a full disk leaves of a frame is no frame,
+// and the next one is written over it.
 func (d *Definitions) Append(record []byte) error {
 	if d.file == nil {
 		return d.Snapshot(record)
@@ -272,13 +274,13 @@ func (d *Definitions) Append(record []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = d.file.WriteAt(b, d.off)
-	if err == nil {
-		err = d.file.Sync()
-	}
-	if err != nil {
-		d.failed = true
+	if _, err := d.file.WriteAt(b, d.off); err != nil {
+		d.failed = !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT)
 		return fmt.Errorf("write definitions: %w", err)
+	}
+	if err := d.file.Sync(); err != nil {
+		d.failed = true
+		return fmt.Errorf("write definitions: %v", err) //nolint:errorlint // a full disk now is no longer one that left the file as it was
 	}
 	d.off += int64(len(b))
 	d.frames++
@@ -311,7 +313,7 @@ func (d *Definitions) Snapshot(records []byte) error {
 		return fmt.Errorf("write definitions: %w", errors.Join(err, f.Close(), d.fs.Remove(temporary)))
 	}
 	if err = errors.Join(d.fs.Rename(temporary, d.name(next)), d.fs.SyncDir(d.dir)); err != nil {
-		return fmt.Errorf("write definitions: %w", errors.Join(err, f.Close()))
+		return fmt.Errorf("write definitions: %v", errors.Join(err, f.Close())) //nolint:errorlint // as in Append
 	}
 	if d.file != nil {
 		err = d.file.Close()
