@@ -56,6 +56,18 @@ func TestLiveWhenUnreadable(t *testing.T) {
 	}
 }
 
+// TestGetWhenUnreadable has basic.get answer, not try again for ever.
+func TestGetWhenUnreadable(t *testing.T) {
+	t.Parallel()
+	v, a, _, failures := restored(t, &lost{})
+	if _, _, _, ok, err := v.Get(a, "q", false); ok || err != nil {
+		t.Errorf("got a message that cannot be read, or %v", err)
+	}
+	if *failures != 1 {
+		t.Errorf("told %d times that the node has to end, want once", *failures)
+	}
+}
+
 // TestPurgeWhileReading purges a queue while its messages are read: that they
 // cannot be read any more is no failure.
 func TestPurgeWhileReading(t *testing.T) {

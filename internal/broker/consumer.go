@@ -156,7 +156,7 @@ func (v *Vhost) Get(a *Actor, name string, noAck bool) (q *Queue, d queue.Delive
 		if ok {
 			q.stats.Got++
 		}
-		more = q.fx.Load
+		more = q.fx.Load && !q.broken
 		q.unlock()
 	}
 	ok = ok && q.settleLevel([]queue.Delivery{d})
