@@ -65,7 +65,7 @@ func newRoot(env *Env) *cobra.Command {
 	root.AddCommand(
 		serveCommand(env), clusterCommand(c), vhostCommand(c), roleCommand(c), userCommand(c),
 		exchangeCommand(c), queueCommand(c), bindingCommand(c), connectionCommand(c),
-		publishCommand(c), getCommand(c), consumeCommand(c),
+		publishCommand(c), getCommand(c), consumeCommand(c), benchCommand(env),
 	)
 	return root
 }
