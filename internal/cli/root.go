@@ -50,7 +50,7 @@ func newRoot(env *Env) *cobra.Command {
 	root := &cobra.Command{
 		Use: "warren", Short: "A multi-tenant message broker that speaks AMQP 0-9-1", Version: env.Version,
 		Long: "Warren is a message broker that RabbitMQ's clients use unchanged.\n\n" +
-			"serve runs a node and inspect looks at a stopped one; every other command speaks to a running one,\n" +
+			"serve runs a node, inspect looks at a stopped one, bench loads any broker; every other command speaks to a running one,\n" +
 			"found by --data (its data directory, no password needed) or --url. Exit codes: 0 done, 1 failed, 2 not understood.",
 		Example: "  warren serve --demo\n  warren cluster create shop\n  warren queue list --cluster shop --vhost orders",
 		Args:    cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
@@ -65,7 +65,7 @@ func newRoot(env *Env) *cobra.Command {
 	root.AddCommand(
 		serveCommand(env), clusterCommand(c), vhostCommand(c), roleCommand(c), userCommand(c),
 		exchangeCommand(c), queueCommand(c), bindingCommand(c), connectionCommand(c),
-		publishCommand(c), getCommand(c), consumeCommand(c), inspectCommand(env),
+		publishCommand(c), getCommand(c), consumeCommand(c), benchCommand(env), inspectCommand(env),
 	)
 	return root
 }
