@@ -2,6 +2,7 @@
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+INSIDE   = $$($(GO) list ./... | grep -v /test/crash)
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -28,13 +29,14 @@ generate: ## generated code is up to date
 	$(GO) generate ./... && git diff --exit-code -- amqp
 
 test: deps build ## what the tests need, then every test
-	WARREN_TEST_DEPS=1 $(GO) test -race -tags invariants ./...
+	WARREN_TEST_DEPS=1 $(GO) test -race -tags invariants $(INSIDE)
+	WARREN_TEST_DEPS=1 $(GO) test -short -count 1 ./test/crash
 
 deps: ## Debian packages that the tests drive the broker with
 	test/deps.sh
 
 race: ## unit and integration tests under the race detector
-	$(GO) test -race -tags invariants ./...
+	$(GO) test -race -tags invariants $(INSIDE)
 
 fuzz: ## every fuzz target for FUZZTIME (default 30s) each
 	test/fuzz.sh

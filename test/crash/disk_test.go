@@ -121,7 +121,7 @@ func purgeAll(t *testing.T, r *trial, n *node) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	ch, err := c.Channel()
 	if err != nil {
 		t.Fatal(err)

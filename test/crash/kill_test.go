@@ -36,7 +36,7 @@ func cycles(t *testing.T, name string, byDefault, short int) int {
 // place of a test: where its data lies, kept when the test fails.
 func workDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "warren-crash")
+	dir, err := os.MkdirTemp("", "warren-crash") //nolint:usetesting // kept when the test fails
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ func topology(n *node) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	ch, err := c.Channel()
 	if err != nil {
 		return err

@@ -83,15 +83,16 @@ func start(ctx context.Context, o launch) (*node, error) {
 	}
 	args := []string{path, "serve", "--data", n.data, "--amqp", n.amqp, "--http", n.http, "--log-format", "json"}
 	if o.strace != nil { // -D: the child is the node, strace a grandchild
-		args = append(append([]string{"strace", "-D", "-f", "-qq"}, o.strace...), args...)
+		args = append(append([]string{"strace", "-D", "-f", "--seccomp-bpf", "-qq"}, o.strace...), args...)
 	}
 	out, err := os.Create(n.log)
 	if err != nil {
 		return nil, err
 	}
-	defer out.Close()
+	defer func() { _ = out.Close() }()         // the node has its own
 	n.cmd = exec.Command(args[0], args[1:]...) //nolint:noctx // it ends in many ways, each by its test
 	n.cmd.Stdout, n.cmd.Stderr = out, out
+	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // when the test is killed
 	n.cmd.Env = os.Environ()
 	if o.memory != "" {
 		n.cmd.Env = append(n.cmd.Env, "WARREN_MEMORY_LIMIT="+o.memory)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -16,10 +17,9 @@ const python = "/usr/bin/python3"
 // pika is load.py, which says what it does. It lives through all lives of the
 // node. A nil one does nothing.
 type pika struct {
-	l    *Ledger
-	in   io.Writer
-	out  *bufio.Scanner
-	died error
+	l   *Ledger
+	in  io.Writer
+	out *bufio.Scanner
 }
 
 // startPika starts load.py, or returns nil where pika is not installed.
@@ -32,7 +32,7 @@ func startPika(t *testing.T, l *Ledger) *pika {
 		t.Log("without pika: test/deps.sh installs it")
 		return nil
 	}
-	cmd := exec.CommandContext(t.Context(), python, "load.py", fmt.Sprint(pubPika), "crash.pika")
+	cmd := exec.CommandContext(t.Context(), python, "load.py", strconv.Itoa(pubPika), "crash.pika")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
