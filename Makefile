@@ -2,7 +2,7 @@
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-INSIDE   = $$($(GO) list ./... | grep -v /test/crash)
+INSIDE   = $$($(GO) list ./... | grep -v -e /test/crash -e /internal/bench)
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -30,7 +30,7 @@ generate: ## generated code is up to date
 
 test: deps build ## what the tests need, then every test
 	WARREN_TEST_DEPS=1 $(GO) test -race -tags invariants $(INSIDE)
-	WARREN_TEST_DEPS=1 $(GO) test -short -count 1 ./test/crash
+	WARREN_TEST_DEPS=1 $(GO) test -p 1 -short ./internal/bench ./test/crash
 
 deps: ## Debian packages that the tests drive the broker with
 	test/deps.sh

@@ -34,8 +34,9 @@ var ErrDamaged = errors.New("a block of the backlog is damaged")
 
 // Store is all blocks of a node.
 type Store struct {
-	fs  vfs.FS
-	dir string
+	fs       vfs.FS
+	dir      string
+	fileSize int64 // FileSize, less in tests
 
 	mu   sync.Mutex // guards what follows, and the fields of files
 	cur  *file
@@ -89,7 +90,7 @@ func Open(fs vfs.FS, dir string) (*Store, error) {
 			}
 		}
 	}
-	return &Store{fs: fs, dir: dir}, nil
+	return &Store{fs: fs, dir: dir, fileSize: FileSize}, nil
 }
 
 // Bytes returns the size of all blocks.
@@ -117,7 +118,7 @@ func (s *Store) Write(kept []queue.Kept) (*Block, error) {
 	f.size += b.size
 	f.live += b.size
 	s.used += b.size
-	if f.size >= FileSize {
+	if f.size >= s.fileSize {
 		f.full = true
 		s.cur = nil
 	}
@@ -160,7 +161,7 @@ func (b *Block) Free() {
 		return
 	}
 	f.free = append(f.free, b.span)
-	if f.idle += b.size; f.full && f.idle >= FileSize/2 {
+	if f.idle += b.size; f.full && f.idle >= b.store.fileSize/2 {
 		for _, p := range f.free {
 			_ = f.Punch(p.off, p.size) // where that cannot be done the file goes later
 		}

@@ -114,6 +114,7 @@ func TestDamagedBlock(t *testing.T) {
 func TestSpace(t *testing.T) {
 	t.Parallel()
 	fs, s := opened(t)
+	s.fileSize = 1 << 20
 	punched := int64(0)
 	fs.SetFault(func(op vfs.Op) error {
 		if op.Kind == "remove" {
@@ -121,9 +122,9 @@ func TestSpace(t *testing.T) {
 		}
 		return nil
 	})
-	want := run(1, 8, 1<<20)
+	want := run(1, 8, 16<<10)
 	var blocks []*Block
-	for range 18 { // 144 MiB: two full files and a bit
+	for range 18 { // 2.25 MiB: two full files and a bit
 		b, err := s.Write(want)
 		if err != nil {
 			t.Fatal(err)

@@ -55,7 +55,8 @@ func TestNumbersAddUp(t *testing.T) {
 			if tt.scenario == "confirmed" && (v("confirmed_total") != published || v("refused_total") != 0) {
 				t.Errorf("%v published, %v confirmed, %v refused", published, v("confirmed_total"), v("refused_total"))
 			}
-			if v("measured") <= 0 || v("delivered") <= 0 || v("broker_rss") <= 0 {
+			// In a given time a busy machine may get nothing done.
+			if v("measured") <= 0 || tt.published > 0 && v("delivered") <= 0 || v("broker_rss") <= 0 {
 				t.Error("nothing was measured")
 			}
 			empty(t, b)
