@@ -25,6 +25,7 @@ import (
 // node is one life of a broker on a disk in memory.
 type node struct {
 	server *server.Server
+	store  *storage.Store
 	vhost  *broker.Vhost
 	actor  *broker.Actor
 	report *journal.Report
@@ -40,7 +41,7 @@ func open(fs *vfs.Mem, segment, memory int64) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.report = report
+	n.report, n.store = report, st
 	if n.server, err = server.Open(server.Options{Logger: logger, Storage: st, MemoryLimit: memory, Failed: failed}); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}

@@ -348,7 +348,7 @@ func (l *life) get(q *modelQueue) {
 			return
 		}
 		if !ok {
-			if want := q.count(ready); want > 0 && !l.ended.Load() {
+			if want := q.count(ready); want > 0 && !l.ends() {
 				l.fail("queue %s: get finds nothing, %d messages are ready", q.name, want)
 			}
 			l.withheld(q, noAck)
@@ -367,13 +367,22 @@ func (l *life) get(q *modelQueue) {
 // withheld is for deliveries without acknowledgement that the node took back
 // because the log failed: nobody knows whether they are settled there.
 func (l *life) withheld(q *modelQueue, noAck bool) {
-	if !noAck || !l.ended.Load() {
+	if !noAck || q.count(ready) == 0 || !l.ends() {
 		return
 	}
 	b := l.m.begin()
 	for _, p := range q.list(ready) {
 		l.m.settle(p, q, b)
 	}
+}
+
+// ends reports whether the node is ending: who waits for the log is told a
+// moment before the node is, so the log is asked.
+func (l *life) ends() bool {
+	done := make(chan error, 1)
+	l.store.Append(broker.Batch{}, func(err error) { done <- err })
+	l.over = l.over || <-done != nil || l.ended.Load()
+	return l.over
 }
 
 // some picks a random part of messages in any order.
@@ -464,6 +473,7 @@ func (l *life) take() {
 		return
 	}
 	c := l.consumers[l.r.IntN(len(l.consumers))]
+	before := c.q.count(ready)
 	for _, d := range c.Take(1+l.r.IntN(20), 1+l.r.IntN(4000), nil) {
 		p := l.delivered(c.q, &d)
 		if p == nil {
@@ -475,7 +485,9 @@ func (l *life) take() {
 			c.unacked = append(c.unacked, p)
 		}
 	}
-	l.withheld(c.q, c.NoAck)
+	if before == c.q.count(ready) {
+		l.withheld(c.q, c.NoAck)
+	}
 }
 
 // cancel ends a consumer; what it held goes back.
@@ -557,7 +569,7 @@ func check(fs *vfs.Mem, segment int64, m *model, graceful bool) error {
 func simulate(seed uint64) error {
 	r := mrand.New(mrand.NewPCG(seed, 2))
 	fs, m := first().Clone(), newModel()
-	segment := int64(2000 + r.IntN(6000))
+	segment := int64(700 + r.IntN(3000))
 	graceful := true
 	for n := range 2 + r.IntN(3) {
 		if err := check(fs, segment, m, graceful); err != nil {
@@ -570,7 +582,7 @@ func simulate(seed uint64) error {
 		l := &life{node: nd, r: r, m: m, pub: nd.vhost.NewPublisher(), other: nd.vhost.NewPublisher()}
 		f := fault(r)
 		fs.SetFault(f)
-		if r.IntN(3) == 0 {
+		if r.IntN(6) == 0 {
 			m.crowd.start(nd)
 		}
 		for range 20 + r.IntN(160) {
