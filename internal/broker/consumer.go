@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"runtime"
 	"slices"
 
 	"github.com/warrenmq/warren/amqp"
@@ -180,10 +179,8 @@ func (q *Queue) Settle(c *Consumer, seqs []uint64) {
 // or neither.
 func (p *Publisher) SettleWith(q *Queue, c *Consumer, seqs []uint64) {
 	q.mu.Lock()
-	for q.unlogged > 0 && !q.closed { // their puts must be in the log before
-		q.mu.Unlock()
-		runtime.Gosched()
-		q.mu.Lock()
+	for !q.closed && len(seqs) > 0 && slices.Max(seqs) >= q.onTheWay() {
+		q.entered.Wait() // their puts must be in the log before
 	}
 	if q.closed {
 		q.mu.Unlock()

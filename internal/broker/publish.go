@@ -44,9 +44,15 @@ type Publisher struct {
 	runs     []run
 	byQueue  map[*Queue]int // index into runs, once there are many
 	batch    Batch
-	waiting  []*Queue // their messages are in the batch
+	waiting  []entering
 
 	settling []*Queue // those of batch.Settled
+}
+
+// entering is a queue whose messages from first on are in the batch.
+type entering struct {
+	queue *Queue
+	first uint64
 }
 
 // run is what one flush brings one queue.
@@ -155,7 +161,7 @@ func (p *Publisher) Flush(durable func(error)) (longest *Queue, logged bool) {
 		first, ok := r.queue.publish(r.messages, logged)
 		if ok && logged {
 			p.place(r, first)
-			p.waiting = append(p.waiting, r.queue)
+			p.waiting = append(p.waiting, entering{r.queue, first})
 		}
 		if r.queue.Consumers() > 0 && (longest == nil || r.queue.Ready() > longest.Ready()) {
 			longest = r.queue
@@ -169,8 +175,8 @@ func (p *Publisher) Flush(durable func(error)) (longest *Queue, logged bool) {
 	if logged {
 		p.log.Append(p.batch, durable)
 	}
-	for _, q := range p.waiting {
-		q.appended()
+	for _, w := range p.waiting {
+		w.queue.appended(w.first)
 	}
 	for i, q := range p.settling {
 		q.left(p.batch.Settled[i].Seqs)

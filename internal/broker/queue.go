@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -42,7 +43,8 @@ type Queue struct {
 
 	// A settle must not come before its put in the log: while batches that
 	// are in state are on their way there, settles gather.
-	unlogged int
+	unlogged []uint64  // the first number of each such batch
+	entered  sync.Cond // a batch is in the log, or the queue is closed
 	deferred []uint64
 	// leaving are settled by a transaction that is not in the log yet: if
 	// that never gets there, they must.
@@ -153,6 +155,7 @@ func (v *Vhost) newQueue(name string, uid uint64, arguments amqp.Table) *Queue {
 		vhost: v.wire, log: v.opts.Log, memory: v.memory, uids: v.uids, failed: v.opts.Failed,
 	}
 	q.state.Limits = limits(arguments)
+	q.entered.L = &q.mu
 	return q
 }
 
@@ -360,11 +363,7 @@ func (q *Queue) account() {
 // toLog returns what the log has to be told of a step.
 func (q *Queue) toLog() (b Batch) {
 	if len(q.fx.Settled) > 0 {
-		if q.unlogged > 0 {
-			q.deferred = append(q.deferred, q.fx.Settled...)
-		} else {
-			b.Settled = []Settled{{Queue: q.UID, Seqs: slices.Clone(q.fx.Settled)}}
-		}
+		b.Settled = q.settled(q.fx.Settled)
 	}
 	head := q.state.Head()
 	near := head > q.delivered || q.telling && head+deliveredStep/2 > q.delivered
@@ -394,7 +393,7 @@ func (q *Queue) publish(batch []queue.Message, logged bool) (first uint64, ok bo
 	}
 	first = q.state.Next()
 	if logged {
-		q.unlogged++
+		q.unlogged = append(q.unlogged, first)
 	}
 	q.state.Publish(batch, &q.fx)
 	q.stats.Published += uint64(len(batch))
@@ -402,18 +401,49 @@ func (q *Queue) publish(batch []queue.Message, logged bool) (first uint64, ok bo
 	return first, true
 }
 
-// appended says that a batch with messages of this queue is in the log.
-func (q *Queue) appended() {
+// appended says that the batch whose first message of this queue is first is
+// in the log.
+func (q *Queue) appended(first uint64) {
 	q.mu.Lock()
-	q.unlogged--
-	var settled []uint64
-	if q.unlogged == 0 {
-		settled, q.deferred = q.deferred, nil
+	if i := slices.Index(q.unlogged, first); i >= 0 {
+		q.unlogged = slices.Delete(q.unlogged, i, i+1)
 	}
+	again := q.deferred
+	q.deferred = nil
+	settled := q.settled(again)
+	q.entered.Broadcast()
 	q.mu.Unlock()
 	if settled != nil {
-		q.log.Append(Batch{Settled: []Settled{{Queue: q.UID, Seqs: settled}}}, nil)
+		q.log.Append(Batch{Settled: settled}, nil)
 	}
+}
+
+// onTheWay returns the number from which on messages may not be in the log
+// yet; q.mu is held.
+func (q *Queue) onTheWay() uint64 {
+	from := uint64(math.MaxUint64)
+	for _, first := range q.unlogged {
+		from = min(from, first)
+	}
+	return from
+}
+
+// settled returns what of seqs may go to the log, and defers the others; q.mu
+// is held.
+func (q *Queue) settled(seqs []uint64) []Settled {
+	from := q.onTheWay()
+	sure := make([]uint64, 0, len(seqs))
+	for _, seq := range seqs {
+		if seq < from {
+			sure = append(sure, seq)
+		} else {
+			q.deferred = append(q.deferred, seq)
+		}
+	}
+	if len(sure) == 0 {
+		return nil
+	}
+	return []Settled{{Queue: q.UID, Seqs: sure}}
 }
 
 // close ends a deleted queue: its messages are dropped and its consumers
@@ -430,6 +460,7 @@ func (q *Queue) close() int {
 	cold := q.state.Discard()
 	q.fx, q.deferred = queue.Effects{}, nil // the definition's end says it all to the log
 	q.consumers.Store(0)
+	q.entered.Broadcast()
 	q.unlock()
 	q.free(cold)
 	q.uids.remove(q.UID)

@@ -32,7 +32,7 @@ func TestContentInPieces(t *testing.T) {
 			p.send(t, "C 1: queue.declare Queue=q")
 			p.send(t, "C 1: basic.consume Queue=q NoAck=true")
 			for range 3 {
-				if _, err := p.frame(time.Second); err != nil {
+				if _, err := p.frame(20 * time.Second); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -51,14 +51,14 @@ func TestContentInPieces(t *testing.T) {
 				}
 			}
 			want := "basic.deliver"
-			f, err := p.frame(5 * time.Second)
+			f, err := p.frame(20 * time.Second)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if id := amqp.MethodID(binary.BigEndian.Uint32(f.Payload)); id.String() != want {
 				t.Fatalf("got %v", id)
 			}
-			h, err := p.frame(time.Second)
+			h, err := p.frame(20 * time.Second)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -69,7 +69,7 @@ func TestContentInPieces(t *testing.T) {
 			var got []byte
 			frames := 0
 			for len(got) < c.size {
-				f, err := p.frame(time.Second)
+				f, err := p.frame(20 * time.Second)
 				if err != nil || f.Type != amqp.FrameBody || f.Channel != 1 {
 					t.Fatalf("body frame: %v, type %d, channel %d", err, f.Type, f.Channel)
 				}
@@ -131,11 +131,11 @@ func TestFanoutInOneRead(t *testing.T) {
 	if _, err := p.nc.Write(out); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.frame(time.Second); err != nil { // channel.open-ok
+	if _, err := p.frame(20 * time.Second); err != nil { // channel.open-ok
 		t.Fatal(err)
 	}
 	for confirmed := uint64(0); confirmed < messages; {
-		f, err := p.frame(10 * time.Second)
+		f, err := p.frame(20 * time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,7 +150,7 @@ func TestFanoutInOneRead(t *testing.T) {
 	}
 	for i := range queues {
 		p.send(t, fmt.Sprintf("C 1: queue.declare Queue=q%d Passive=true", i))
-		f, err := p.frame(time.Second)
+		f, err := p.frame(20 * time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}

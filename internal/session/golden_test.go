@@ -141,7 +141,7 @@ func open(t *testing.T, b *warrentest.Broker) *peer {
 		t.Fatal(err)
 	}
 	for _, id := range []amqp.MethodID{amqp.IDConnectionStart, amqp.IDConnectionTune, amqp.IDConnectionOpenOk} {
-		f, err := p.frame(5 * time.Second)
+		f, err := p.frame(20 * time.Second)
 		if err != nil || amqp.MethodID(binary.BigEndian.Uint32(f.Payload)) != id {
 			t.Fatalf("handshake: %v, %x", err, f.Payload)
 		}
@@ -191,7 +191,7 @@ func (p *peer) send(t *testing.T, line string) {
 func (p *peer) read(t *testing.T, out io.Writer, name byte, n int) {
 	t.Helper()
 	for i := 0; i < n || *rewrite; i++ {
-		wait := 5 * time.Second
+		wait := 20 * time.Second
 		if *rewrite || name == '?' {
 			wait = quiet
 		}
@@ -222,7 +222,7 @@ func (p *peer) answer(t *testing.T, f amqp.Frame) string {
 	if !m.ID().HasContent() {
 		return text
 	}
-	hf, err := p.frame(time.Second)
+	hf, err := p.frame(20 * time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func (p *peer) answer(t *testing.T, f amqp.Frame) string {
 	props.Flags = 0
 	var body bytes.Buffer
 	for uint64(body.Len()) < h.BodySize {
-		bf, err := p.frame(time.Second)
+		bf, err := p.frame(20 * time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}

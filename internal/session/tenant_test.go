@@ -100,10 +100,10 @@ func (x *tenant) login(t *testing.T, user, password string) string {
 	if _, err := nc.Write(hello); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.frame(time.Second); err != nil { // connection.start
+	if _, err := p.frame(20 * time.Second); err != nil { // connection.start
 		t.Fatal(err)
 	}
-	f, err := p.frame(5 * time.Second)
+	f, err := p.frame(20 * time.Second)
 	if err != nil {
 		return err.Error()
 	}
@@ -228,7 +228,7 @@ func TestRevocation(t *testing.T) {
 				if e == nil || e.Code != 320 {
 					t.Errorf("closed with %v", e)
 				}
-			case <-time.After(time.Second):
+			case <-time.After(10 * time.Second):
 				t.Fatal("the connection lives on")
 			}
 			if _, err := x.dial(x.wire(), "worker", x.key); err == nil {
@@ -259,7 +259,7 @@ func TestLessPermission(t *testing.T) {
 		if tag != "mine" {
 			t.Errorf("cancelled %q", tag)
 		}
-	case <-time.After(time.Second):
+	case <-time.After(10 * time.Second):
 		t.Fatal("the consumer lives on")
 	}
 	if err := ch.PublishWithContext(t.Context(), "", "q", false, false, amqp091.Publishing{}); err != nil {
