@@ -33,19 +33,23 @@ var points = []point{
 	{"fdatasync", 60},
 }
 
-// needStrace skips where strace cannot trace.
+// needStrace skips where strace cannot trace, and fails where it traces and
+// does not inject: a node must not outlive its third write.
 func needStrace(t *testing.T) {
 	t.Helper()
 	needTool(t, "strace")
-	n, err := start(t.Context(), launch{data: filepath.Join(t.TempDir(), "data"), strace: []string{"-e", "trace=renameat"}})
+	dir := t.TempDir()
+	n, err := start(t.Context(), launch{
+		data: filepath.Join(dir, "data"), strace: inject("pwrite64", "signal=KILL", 3, filepath.Join(dir, "trace")),
+	})
 	if n != nil {
 		defer n.kill()
 	}
-	if err != nil && n != nil && strings.Contains(n.tail(), "ptrace") {
+	if n != nil && strings.Contains(n.tail(), "ptrace") {
 		t.Skipf("this machine does not permit to trace: %s", n.tail())
 	}
-	if err != nil {
-		t.Fatal(err)
+	if !errors.Is(err, errEnded) {
+		t.Fatalf("strace does not kill the node at its third write: %v", err)
 	}
 }
 
