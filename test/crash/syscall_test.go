@@ -64,7 +64,7 @@ func TestKillAtSyscall(t *testing.T) {
 	needStrace(t)
 	r := newTrial(t)
 	r.stop(r.first())
-	count, hits := cycles(t, "POINTS", 20, 3), map[string]int{}
+	count, hits := cycles(t, "POINTS", 12, 3), map[string]int{}
 	for k := range count {
 		p := points[k%len(points)]
 		nth := 1 + r.rng.IntN(p.most)
@@ -117,7 +117,7 @@ func TestSyncFails(t *testing.T) {
 	needStrace(t)
 	r := newTrial(t)
 	r.stop(r.first())
-	count := cycles(t, "SYNCS", 6, 2)
+	count := cycles(t, "SYNCS", 4, 2)
 	for range count {
 		r.failSync(1 + r.rng.IntN(30))
 		r.verifyOnce()
