@@ -148,12 +148,12 @@ func consumeAll(t *testing.T, r *trial, n *node) {
 
 // flood publishes to two queues, two connections, with large messages.
 func (d *load) flood() error {
+	d.large = true
 	for i, q := range flooded {
 		c, f, err := d.dial()
 		if err != nil {
 			return err
 		}
-		d.large = true
 		if err := d.publisher(c, f, uint16(pubFlood+i), []target{direct(q)}, 100, 0); err != nil {
 			return err
 		}

@@ -82,8 +82,8 @@ func start(ctx context.Context, o launch) (*node, error) {
 		return nil, err
 	}
 	args := []string{path, "serve", "--data", n.data, "--amqp", n.amqp, "--http", n.http, "--log-format", "json"}
-	if o.strace != nil { // -D: the child is the node, strace a grandchild
-		args = append(append([]string{"strace", "-D", "-f", "--seccomp-bpf", "-qq"}, o.strace...), args...)
+	if o.strace != nil { // -D: the child is the node, strace a grandchild; with --seccomp-bpf no signal is injected
+		args = append(append([]string{"strace", "-D", "-f", "-qq"}, o.strace...), args...)
 	}
 	out, err := os.Create(n.log)
 	if err != nil {
