@@ -214,7 +214,11 @@ func (l *load) measure(ctx context.Context) (a, b sample, err error) {
 	if a, err = l.sample(); err != nil {
 		return a, b, err
 	}
-	l.clock.wait(ctx, l.until)
+	until := l.until
+	if !l.latencies { // whose messages are due until then; else a late start may end later
+		until = a.at + int64(l.options.Time)
+	}
+	l.clock.wait(ctx, until)
 	if err = context.Cause(ctx); err != nil {
 		return a, b, err
 	}
