@@ -199,7 +199,10 @@ func (l *load) plan() {
 	for i, p := range l.producers {
 		apart := interval * float64(i) / float64(len(l.producers))
 		p.paced = &pacer{clock: l.clock, start: l.start + int64(apart), interval: interval}
-		if l.latencies && o.Count == 0 {
+		switch {
+		case !l.latencies:
+			p.paced.least = gather
+		case o.Count == 0:
 			p.until = l.until
 		}
 	}
