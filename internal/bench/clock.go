@@ -32,6 +32,9 @@ func (c clock) wait(ctx context.Context, until int64) {
 const (
 	// nap is the longest sleep of a pacer: it has to see that it shall stop.
 	nap = int64(20 * time.Millisecond)
+	// gather is how long a pacer sleeps at least where latencies are not measured, so that what is due
+	// meanwhile goes in one write, as it does with programs that publish at a rate.
+	gather = int64(500 * time.Microsecond)
 	// prSetTimerSlack and the slack of 1 ns let the kernel wake a pacer when it wants to and not
 	// 50 µs later.
 	prSetTimerSlack = 29
@@ -44,6 +47,7 @@ type pacer struct {
 	clock    clock
 	start    int64
 	interval float64 // nanoseconds
+	least    int64   // the shortest sleep
 }
 
 // exact makes the calling goroutine's sleeps exact. It keeps its thread until it ends.
@@ -60,7 +64,7 @@ func (p *pacer) due(i int64) int64 { return p.start + int64(float64(i)*p.interva
 func (p *pacer) ready(i int64) int64 {
 	now := p.clock.now()
 	if d := p.due(i) - now; d > 0 {
-		ts := syscall.NsecToTimespec(min(d, nap))
+		ts := syscall.NsecToTimespec(min(max(d, p.least), nap))
 		_ = syscall.Nanosleep(&ts, nil) // a signal only wakes it early
 		now = p.clock.now()
 	}

@@ -199,7 +199,10 @@ func (l *load) plan() {
 	for i, p := range l.producers {
 		apart := interval * float64(i) / float64(len(l.producers))
 		p.paced = &pacer{clock: l.clock, start: l.start + int64(apart), interval: interval}
-		if l.latencies && o.Count == 0 {
+		switch {
+		case !l.latencies:
+			p.paced.least = gather
+		case o.Count == 0:
 			p.until = l.until
 		}
 	}
@@ -214,7 +217,11 @@ func (l *load) measure(ctx context.Context) (a, b sample, err error) {
 	if a, err = l.sample(); err != nil {
 		return a, b, err
 	}
-	l.clock.wait(ctx, l.until)
+	until := l.until
+	if !l.latencies { // whose messages are due until then; else a late start may end later
+		until = a.at + int64(l.options.Time)
+	}
+	l.clock.wait(ctx, until)
 	if err = context.Cause(ctx); err != nil {
 		return a, b, err
 	}

@@ -15,6 +15,7 @@ import (
 // What is published is delivered, the right number of times, in every way of publishing and
 // acknowledging.
 func TestNumbersAddUp(t *testing.T) {
+	b := warrentest.Start(t)
 	counted := func(n int) func(*Options) { return func(o *Options) { o.Count = n } }
 	for _, tt := range []struct {
 		name, scenario string
@@ -28,7 +29,7 @@ func TestNumbersAddUp(t *testing.T) {
 		{"no body", "throughput", func(o *Options) { o.Size, o.AutoAck, o.Count = 0, true, 3000 }, 3000, 1},
 		{"bodies of several frames", "throughput", func(o *Options) { o.Size, o.AutoAck, o.Count = 300_000, true, 20 }, 20, 1},
 		{"two and three", "throughput", func(o *Options) { o.Producers, o.Consumers, o.Count = 2, 3, 1000 }, 2000, 1},
-		{"for a time", "throughput", nil, 0, 1},
+		{"for a time", "throughput", func(o *Options) { o.Size = 16 << 10 }, 0, 1},
 		{"at a rate", "throughput", func(o *Options) { o.Rate = 1000 }, 0, 1},
 		{"one in flight", "confirmed", func(o *Options) { o.Confirm, o.Count = 1, 300 }, 300, 1},
 		{"many in flight", "confirmed", counted(2000), 2000, 1},
@@ -40,7 +41,6 @@ func TestNumbersAddUp(t *testing.T) {
 		{"a pattern", "queues", func(o *Options) { o.QueuePattern, o.PatternFrom, o.PatternTo, o.Count = "q-%d-x", 3, 5, 10 }, 30, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := warrentest.Start(t)
 			v := measure(t, b, tt.scenario, tt.change)
 			published := v("published_total")
 			if tt.published > 0 && published != tt.published || published == 0 {
@@ -55,7 +55,6 @@ func TestNumbersAddUp(t *testing.T) {
 			if tt.scenario == "confirmed" && (v("confirmed_total") != published || v("refused_total") != 0) {
 				t.Errorf("%v published, %v confirmed, %v refused", published, v("confirmed_total"), v("refused_total"))
 			}
-			// In a given time a busy machine may get nothing done.
 			if v("measured") <= 0 || tt.published > 0 && v("delivered") <= 0 || v("broker_rss") <= 0 {
 				t.Error("nothing was measured")
 			}
@@ -141,9 +140,10 @@ func TestBacklogAndDrain(t *testing.T) {
 }
 
 func TestChurn(t *testing.T) {
+	b := warrentest.Start(t)
 	for _, what := range []string{"connection", "channel", "queue", "exclusive-queue"} {
 		t.Run(what, func(t *testing.T) {
-			v := measure(t, warrentest.Start(t), "churn-"+what, func(o *Options) { o.Count, o.Concurrency = 20, 3 })
+			v := measure(t, b, "churn-"+what, func(o *Options) { o.Count, o.Concurrency = 20, 3 })
 			if v("churned_total") != 60 || v("churn_latency_count") != 60 {
 				t.Errorf("%v churned, %v measured", v("churned_total"), v("churn_latency_count"))
 			}
@@ -187,9 +187,9 @@ func TestQueueOfOthers(t *testing.T) {
 
 // Interrupting ends a run soon and leaves no queues.
 func TestInterrupt(t *testing.T) {
+	b := warrentest.Start(t)
 	for _, name := range []string{"throughput", "confirmed", "latency", "backlog", "churn-queue", "idle"} {
 		t.Run(name, func(t *testing.T) {
-			b := warrentest.Start(t)
 			s, _ := Find(name)
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()
@@ -233,12 +233,12 @@ func TestBrokerErrors(t *testing.T) {
 // A rate that the broker cannot have is told, not passed over in silence.
 func TestOverload(t *testing.T) {
 	v := measure(t, warrentest.Start(t), "latency", func(o *Options) {
-		o.Rate, o.Size, o.AutoAck, o.Warm, o.Time, o.Grace = 1e9, 8, true, 0, 50*time.Millisecond, 100*time.Millisecond
+		o.Rate, o.Size, o.AutoAck, o.Warm, o.Time, o.Grace = 1e10, 1024, true, 0, 50*time.Millisecond, time.Second
 	})
 	if v("unsent_total") == 0 {
-		t.Error("50,000,000 messages were sent in 0.15 s")
+		t.Error("500,000,000 messages were sent in a second")
 	}
-	if v("send_lag_p50") <= 0 || v("delivery_latency_max") <= 0 {
+	if v("send_lag_p50") <= 0 {
 		t.Error("the sender claims to be in time")
 	}
 }

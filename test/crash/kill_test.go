@@ -86,7 +86,7 @@ func (r *trial) launch() launch {
 	r.life++
 	o := launch{data: r.data, log: filepath.Join(r.dir, fmt.Sprintf("log-%03d.json", r.life))}
 	if r.rng.IntN(3) == 0 {
-		o.memory = "4000000"
+		o.memory = "2000000"
 	}
 	return o
 }

@@ -59,7 +59,7 @@ type node struct {
 // launch says how a node is started.
 type launch struct {
 	data   string
-	memory string   // WARREN_MEMORY_LIMIT, empty: the default
+	memory string   // WARREN_HOT_WINDOW, empty: the default
 	strace []string // arguments of strace, nil: without
 	log    string   // where its log goes, by default behind data
 }
@@ -95,7 +95,7 @@ func start(ctx context.Context, o launch) (*node, error) {
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // when the test is killed
 	n.cmd.Env = os.Environ()
 	if o.memory != "" {
-		n.cmd.Env = append(n.cmd.Env, "WARREN_MEMORY_LIMIT="+o.memory)
+		n.cmd.Env = append(n.cmd.Env, "WARREN_HOT_WINDOW="+o.memory)
 	}
 	if err := n.cmd.Start(); err != nil {
 		return nil, err
