@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	_ "embed" // the greeting
 	"errors"
 	"fmt"
@@ -49,7 +50,12 @@ func greet(w io.Writer, s *server.Server, c *config.Config, ls *listeners, demo 
 	if err != nil {
 		return err
 	}
-	return page.Execute(w, t)
+	var b bytes.Buffer // one write: who reads along gets all of it at once
+	if err := page.Execute(&b, t); err != nil {
+		return err
+	}
+	_, err = w.Write(b.Bytes())
+	return err
 }
 
 // demoTenant makes the demo's cluster, vhost and role, if they are not there.
