@@ -230,7 +230,7 @@ func (j *Journal) fence(err error) {
 	j.room.Broadcast()
 	j.mu.Unlock()
 	for _, durable := range waiters {
-		durable(j.fenced)
+		durable(err)
 	}
 	if first && j.opts.Fenced != nil {
 		j.opts.Fenced(err)
