@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"github.com/warrenmq/warren/amqp"
-	"github.com/warrenmq/warren/internal/queue"
 )
 
 // argument is what is known of a queue argument (rabbitmq.com/docs/queues):
@@ -51,8 +50,8 @@ func queueArguments() map[string]argument {
 		"x-max-in-memory-length":          {anything, always}, // ignored by RabbitMQ 4 too
 		"x-max-in-memory-bytes":           {anything, always},
 		"x-cancel-on-ha-failover":         {anything, always},
-		"x-message-ttl":                   {number(0, maxMillis), notYet},
-		"x-expires":                       {number(1, maxMillis), notYet},
+		"x-message-ttl":                   {number(0, maxMillis), always},
+		"x-expires":                       {number(1, maxMillis), always},
 		"x-max-length":                    {number(0, 1<<62), always},
 		"x-max-length-bytes":              {number(0, 1<<62), always},
 		"x-max-priority":                  {checkPriority, notYet},
@@ -275,15 +274,4 @@ func asError(err error) *amqp.Error {
 		return e
 	}
 	return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "%s", err.Error())
-}
-
-// limits reads x-max-length and x-max-length-bytes.
-func limits(args amqp.Table) (l queue.Limits) {
-	if n, _, ok := args.Int("x-max-length"); ok {
-		l.Messages = &n
-	}
-	if n, _, ok := args.Int("x-max-length-bytes"); ok {
-		l.Bytes = &n
-	}
-	return l
 }

@@ -150,7 +150,7 @@ func (q *Queue) fetch(where any, first uint64) bool {
 		q.broken = q.broken || wanted
 		q.mu.Unlock()
 		if wanted { // it is in the Log: the next life of the process has it
-			q.failed(err)
+			q.env.failed(err)
 		} else {
 			c.Free()
 		}
@@ -160,9 +160,22 @@ func (q *Queue) fetch(where any, first uint64) bool {
 		kept[i].Redelivered = kept[i].Redelivered || kept[i].Seq < q.redelivered
 	}
 	q.state.Thawed(first, kept, &q.fx)
-	more := q.release()
+	a := q.release()
 	c.Free()
+	more := a.load
+	a.load = false
+	q.finish(a)
 	return more
+}
+
+// fetchAt brings a run back into memory in which messages expire.
+func (q *Queue) fetchAt(first uint64) {
+	q.mu.Lock()
+	where, at, _, ok := q.state.ThawAt(first)
+	q.mu.Unlock()
+	if ok {
+		q.fetch(where, at)
+	}
 }
 
 // chill moves messages of q out of memory, about blockSize of them. It

@@ -90,7 +90,7 @@ func (v *Vhost) Consume(a *Actor, name string, c *Consumer, w Waker, ready func(
 	q.consumers.Store(int32(q.state.Consumers())) //nolint:gosec // bounded by the channels' limits
 	q.unlock()
 	if told != nil {
-		q.log.Append(Batch{Delivered: told}, q.told(told))
+		q.env.log.Append(Batch{Delivered: told}, q.told(told))
 	}
 	return nil
 }
@@ -105,6 +105,7 @@ func (v *Vhost) Cancel(c *Consumer) {
 		q.exclusive = nil
 	}
 	left := q.state.Consumers()
+	q.touch()
 	q.consumers.Store(int32(left)) //nolint:gosec // bounded by the channels' limits
 	drop := q.AutoDelete && left == 0 && q.served && !q.closed
 	q.unlock()
@@ -117,7 +118,7 @@ func (v *Vhost) Cancel(c *Consumer) {
 // appends them to dst. When it returns none, Wake will be called.
 func (c *Consumer) Take(limit, budget int, dst []queue.Delivery) []queue.Delivery {
 	q := c.queue
-	q.mu.Lock()
+	q.lockTimely()
 	if q.closed {
 		q.mu.Unlock()
 		return dst
@@ -146,8 +147,9 @@ func (v *Vhost) Get(a *Actor, name string, noAck bool) (q *Queue, d queue.Delive
 	if q, err = v.usable(a, name); err != nil {
 		return nil, d, 0, false, err
 	}
+	q.touch()
 	for more := true; more && !ok; { // again when it had to be fetched
-		q.mu.Lock()
+		q.lockTimely()
 		if !q.closed {
 			d, ok = q.state.Get(noAck, &q.fx)
 			left = q.state.Ready()

@@ -36,7 +36,8 @@ func (b *Batch) reset() {
 type Place struct {
 	Image      int // index into Batch.Images
 	Queue, Seq uint64
-	RouteLen   int // bytes of the image's route part
+	RouteLen   int   // bytes of the image's route part
+	Deadline   int64 // when the message expires, Unix milliseconds; 0: never
 }
 
 // Settled names messages of one queue that are gone for good.

@@ -22,6 +22,10 @@ type Message struct {
 	// Content is the content header frame and the body frames.
 	Content    []byte
 	Persistent bool // delivery_mode 2
+	// Expires says that the message has a TTL: milliseconds that it may wait
+	// in a queue (the expiration property).
+	Expires bool
+	TTL     int64
 }
 
 // Publisher publishes for one connection. It gathers what one socket read
@@ -47,6 +51,13 @@ type Publisher struct {
 	waiting  []entering
 
 	settling []*Queue // those of batch.Settled
+	then     []follow
+}
+
+// follow is what is to be done with a queue when the batch is in the log.
+type follow struct {
+	queue *Queue
+	after
 }
 
 // entering is a queue whose messages from first on are in the batch.
@@ -60,6 +71,7 @@ type run struct {
 	queue    *Queue
 	messages []queue.Message
 	images   []int // index into batch.Images for each message, -1: not logged
+	timed    bool  // some have a deadline
 }
 
 // manyRuns is from how many queues on a flush finds them by map.
@@ -79,6 +91,9 @@ func (p *Publisher) Publish(m *Message) (int, *amqp.Error) {
 	}
 	sl, off, size := p.image(m)
 	msg := queue.Message{Slab: sl, Off: off, Size: size, RouteLen: uint16(len(m.Route))} //nolint:gosec // two short strings
+	if m.Expires {
+		msg.Deadline = p.vhost.env.soon() + m.TTL
+	}
 	logged := -1
 	for _, q := range p.queues {
 		msg.Persistent = m.Persistent && q.Durable
@@ -88,6 +103,7 @@ func (p *Publisher) Publish(m *Message) (int, *amqp.Error) {
 		}
 		r := p.run(q)
 		r.messages = append(r.messages, msg)
+		r.timed = r.timed || m.Expires
 		if msg.Persistent {
 			r.images = append(r.images, logged)
 		} else {
@@ -158,7 +174,10 @@ func (p *Publisher) Flush(durable func(error)) (longest *Queue, logged bool) {
 	for i := range p.runs {
 		r := &p.runs[i]
 		logged := slices.ContainsFunc(r.images, func(image int) bool { return image >= 0 })
-		first, ok := r.queue.publish(r.messages, logged)
+		first, then, ok := r.queue.publish(r.messages, logged, r.timed)
+		if then.load || then.fetch != nil || then.dead != nil {
+			p.then = append(p.then, follow{r.queue, then})
+		}
 		if ok && logged {
 			p.place(r, first)
 			p.waiting = append(p.waiting, entering{r.queue, first})
@@ -167,7 +186,7 @@ func (p *Publisher) Flush(durable func(error)) (longest *Queue, logged bool) {
 			longest = r.queue
 		}
 		clear(r.messages)
-		r.queue, r.messages, r.images = nil, r.messages[:0], r.images[:0]
+		r.queue, r.messages, r.images, r.timed = nil, r.messages[:0], r.images[:0], false
 	}
 	p.runs, p.gathered = p.runs[:0], 0
 	clear(p.byQueue)
@@ -185,6 +204,11 @@ func (p *Publisher) Flush(durable func(error)) (longest *Queue, logged bool) {
 	clear(p.settling)
 	p.waiting, p.settling = p.waiting[:0], p.settling[:0]
 	p.batch.reset()
+	for _, f := range p.then {
+		f.queue.finish(f.after)
+	}
+	clear(p.then)
+	p.then = p.then[:0]
 	return longest, logged
 }
 
@@ -194,7 +218,7 @@ func (p *Publisher) place(r *run, first uint64) {
 		if image >= 0 {
 			p.batch.Places = append(p.batch.Places, Place{
 				Image: image, Queue: r.queue.UID, Seq: first + uint64(i),
-				RouteLen: int(r.messages[i].RouteLen),
+				RouteLen: int(r.messages[i].RouteLen), Deadline: r.messages[i].Deadline,
 			})
 		}
 	}
@@ -206,7 +230,7 @@ func (p *Publisher) Empty() bool { return len(p.runs) == 0 }
 // Release gives back what an idle connection does not need.
 func (p *Publisher) Release() {
 	p.slabs.Release()
-	p.runs, p.byQueue, p.batch, p.waiting, p.settling = nil, nil, Batch{}, nil, nil
+	p.runs, p.byQueue, p.batch, p.waiting, p.settling, p.then = nil, nil, Batch{}, nil, nil, nil
 	p.top, p.route, p.queues = nil, nil, nil
 }
 

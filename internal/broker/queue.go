@@ -20,20 +20,21 @@ type Queue struct {
 	Durable, AutoDelete, Exclusive bool
 	Arguments                      amqp.Table
 
-	owner  uint64 // connection of an exclusive queue
-	vhost  string // wire name, for texts
-	log    Log
-	memory *Memory
-	uids   *uids
-	failed func(error)
+	owner uint64 // connection of an exclusive queue
+	env   *env
 
 	ready     atomic.Int64 // messages; for flow control, without the lock
 	hot       atomic.Int64 // bytes in memory
 	consumers atomic.Int32
+	lease     atomic.Int64 // milliseconds for which it may be unused, 0: for ever
+	used      atomic.Int64 // when it was, Unix milliseconds; kept when there is a lease
+	timer     timer
 
 	mu        sync.Mutex // guards what follows
 	state     queue.State
 	fx        queue.Effects
+	settings  Settings
+	armed     int64     // when the timers wake it
 	exclusive *Consumer // the consumer that has the queue to itself
 	served    bool      // ever had a consumer
 	closed    bool
@@ -145,17 +146,16 @@ func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
 		}
 		v.uids.set(q)
 	}
+	q.mu.Lock()
+	q.unlock() // it may expire
 	v.change(func(t *topology) { t.queues = t.queues.Set(q.Name, q) })
 	return q, nil
 }
 
 func (v *Vhost) newQueue(name string, uid uint64, arguments amqp.Table) *Queue {
-	q := &Queue{
-		Name: name, UID: uid, Arguments: arguments,
-		vhost: v.wire, log: v.opts.Log, memory: v.memory, uids: v.uids, failed: v.opts.Failed,
-	}
-	q.state.Limits = limits(arguments)
+	q := &Queue{Name: name, UID: uid, Arguments: arguments, env: &v.env, armed: never}
 	q.entered.L = &q.mu
+	q.configure(ArgumentSettings(arguments))
 	return q
 }
 
@@ -179,7 +179,11 @@ func (v *Vhost) queuePassive(a *Actor, name string) (*Queue, *amqp.Error) {
 	if !a.can(auth.Configure, name) && !a.can(auth.Write, name) && !a.can(auth.Read, name) {
 		return nil, v.Check(a, auth.Configure, KindQueue, name)
 	}
-	return v.usable(a, name)
+	q, err := v.usable(a, name)
+	if err == nil {
+		q.touch()
+	}
+	return q, err
 }
 
 // usable finds a queue that a may touch: it exists and is not another
@@ -189,7 +193,10 @@ func (v *Vhost) usable(a *Actor, name string) (*Queue, *amqp.Error) {
 	if !ok {
 		return nil, v.notFound(KindQueue, name)
 	}
-	return q, v.checkOwner(a, q)
+	if err := v.checkOwner(a, q); err != nil {
+		return nil, err
+	}
+	return q, nil
 }
 
 func (v *Vhost) checkOwner(a *Actor, q *Queue) *amqp.Error {
@@ -232,6 +239,7 @@ func (v *Vhost) equalQueue(a *Actor, q *Queue, d *QueueDeclare) *amqp.Error {
 			return err
 		}
 	}
+	q.touch()
 	return nil
 }
 
@@ -264,8 +272,8 @@ func (v *Vhost) DeleteQueue(a *Actor, name string, ifUnused, ifEmpty bool) (int,
 }
 
 func (v *Vhost) checkDelete(q *Queue, ifUnused, ifEmpty bool) *amqp.Error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	q.lockTimely()
+	defer q.unlock()
 	if ifUnused && q.state.Consumers() > 0 {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "%s in use", v.resource(KindQueue, q.Name))
 	}
@@ -310,28 +318,44 @@ func (v *Vhost) Purge(a *Actor, name string) (int, *amqp.Error) {
 	if err != nil {
 		return 0, err
 	}
-	q.mu.Lock()
+	q.lockTimely()
 	n := q.state.Purge(&q.fx)
 	q.unlock()
 	return n, nil
 }
 
-// unlock ends a step, and fetches messages that somebody waits for.
-func (q *Queue) unlock() {
-	if q.release() {
+// after is what is left to do when a step has ended and the lock is free.
+type after struct {
+	load  bool         // somebody waits for messages outside of memory
+	fetch []uint64     // runs outside of memory in which messages expire
+	dead  []queue.Dead // for the dead letter exchange
+}
+
+// unlock ends a step and does what follows from it.
+func (q *Queue) unlock() { q.finish(q.release()) }
+
+// finish does what a step left.
+func (q *Queue) finish(a after) {
+	for _, first := range a.fetch {
+		q.fetchAt(first)
+	}
+	if a.load {
 		q.warm()
 	}
 }
 
 // release ends a step: it accounts for memory, tells the log what is gone for
-// good, and wakes consumers, the latter two after releasing q.mu. It reports
-// whether somebody waits for messages outside of memory.
-func (q *Queue) release() (load bool) {
+// good, and wakes consumers, the latter two after releasing q.mu.
+func (q *Queue) release() (a after) {
 	q.account()
+	q.arm()
 	var few [8]*queue.Consumer
 	wake := append(few[:0], q.fx.Wake...)
 	freed := slices.Clone(q.fx.Freed)
-	load = q.fx.Load
+	a = after{load: q.fx.Load, dead: q.fx.Dead}
+	if len(q.fx.Fetch) > 0 {
+		a.fetch = slices.Clone(q.fx.Fetch)
+	}
 	var batch Batch
 	if q.Durable {
 		batch = q.toLog()
@@ -339,7 +363,7 @@ func (q *Queue) release() (load bool) {
 	q.fx.Reset()
 	q.mu.Unlock()
 	if batch.Settled != nil || batch.Delivered != nil {
-		q.log.Append(batch, q.told(batch.Delivered))
+		q.env.log.Append(batch, q.told(batch.Delivered))
 	}
 	for _, c := range wake {
 		if owner, ok := c.Owner.(*Consumer); ok {
@@ -347,14 +371,14 @@ func (q *Queue) release() (load bool) {
 		}
 	}
 	q.free(freed)
-	return load
+	return a
 }
 
 // account tells the node what the queue takes.
 func (q *Queue) account() {
 	bytes, logged := q.state.HotBytes(), q.state.PersistentBytes()
 	if before := q.hot.Swap(bytes); before != bytes || q.logged != logged {
-		q.memory.add(bytes-before, logged-q.logged)
+		q.env.memory.add(bytes-before, logged-q.logged)
 		q.logged = logged
 	}
 	q.ready.Store(int64(q.state.Ready()))
@@ -383,22 +407,26 @@ func (q *Queue) free(where []any) {
 }
 
 // publish takes messages in and returns the sequence number of the first; ok
-// is false when the queue was deleted, whose messages go with it. When some of
-// them are logged, appended must follow.
-func (q *Queue) publish(batch []queue.Message, logged bool) (first uint64, ok bool) {
+// is false when the queue was deleted, whose messages go with it. It sets the
+// messages' deadlines. When some of them are logged, appended must follow, and
+// then finish.
+func (q *Queue) publish(batch []queue.Message, logged, timed bool) (first uint64, then after, ok bool) {
 	q.mu.Lock()
 	if q.closed {
 		q.mu.Unlock()
-		return 0, false
+		return 0, after{}, false
 	}
 	first = q.state.Next()
 	if logged {
 		q.unlogged = append(q.unlogged, first)
 	}
-	q.state.Publish(batch, &q.fx)
+	now := int64(0)
+	if timed || q.settings.MessageTTL != nil {
+		now = q.env.soon()
+	}
+	q.state.Publish(batch, now, &q.fx)
 	q.stats.Published += uint64(len(batch))
-	q.unlock()
-	return first, true
+	return first, q.release(), true
 }
 
 // appended says that the batch whose first message of this queue is first is
@@ -414,7 +442,7 @@ func (q *Queue) appended(first uint64) {
 	q.entered.Broadcast()
 	q.mu.Unlock()
 	if settled != nil {
-		q.log.Append(Batch{Settled: settled}, nil)
+		q.env.log.Append(Batch{Settled: settled}, nil)
 	}
 }
 
@@ -463,7 +491,8 @@ func (q *Queue) close() int {
 	q.entered.Broadcast()
 	q.unlock()
 	q.free(cold)
-	q.uids.remove(q.UID)
+	q.env.uids.remove(q.UID)
+	q.env.timers.remove(q)
 	for _, c := range all {
 		if owner, ok := c.Owner.(*Consumer); ok {
 			owner.waker.Cancelled(owner)

@@ -22,6 +22,7 @@ type Vhost struct {
 	memory  *Memory
 	rules   *rules
 	uids    *uids
+	env     env
 
 	top atomic.Pointer[topology] // what publishing reads
 
@@ -57,8 +58,9 @@ func predeclared() []Exchange {
 func (b *Broker) newVhost(ref meta.VhostRef, wire string, lenient bool) *Vhost {
 	v := &Vhost{
 		ref: ref, wire: wire, lenient: lenient, opts: &b.opts, memory: b.memory, rules: b.rules, uids: b.uids,
-		noted: map[string]bool{},
+		noted: map[string]bool{}, env: b.env,
 	}
+	v.env.drop = v.DropQueue
 	top := &topology{}
 	for _, x := range predeclared() {
 		x.open()

@@ -69,9 +69,6 @@ func (a *API) publish(c *call) (any, error) {
 	if err := c.readUpTo(&in, maxPublish); err != nil {
 		return nil, err
 	}
-	if in.Properties.Expiration != "" {
-		return nil, errBad("per-message expiration is not supported yet by this broker")
-	}
 	body := []byte(in.Payload)
 	if in.Encoding == "base64" {
 		if body, err = base64.StdEncoding.DecodeString(in.Payload); err != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/broker"
@@ -33,7 +34,7 @@ type node struct {
 }
 
 // open starts a node.
-func open(fs *vfs.Mem, segment, memory int64) (*node, error) {
+func open(fs *vfs.Mem, segment, memory int64, now func() time.Time) (*node, error) {
 	n := &node{}
 	failed := func(error) { n.ended.Store(true) }
 	logger := slog.New(slog.DiscardHandler)
@@ -42,7 +43,7 @@ func open(fs *vfs.Mem, segment, memory int64) (*node, error) {
 		return nil, err
 	}
 	n.report, n.store = report, st
-	if n.server, err = server.Open(server.Options{Logger: logger, Storage: st, MemoryLimit: memory, Failed: failed}); err != nil {
+	if n.server, err = server.Open(server.Options{Logger: logger, Storage: st, MemoryLimit: memory, Failed: failed, Now: now}); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
 	rights, err := auth.Compile(auth.Permission{Configure: ".*", Write: ".*", Read: ".*"})
@@ -64,7 +65,7 @@ func (n *node) close() error { return n.server.Close(context.Background()) }
 // seed begins with, since hashing the first user's password takes long.
 var first = sync.OnceValue(func() *vfs.Mem {
 	fs := vfs.NewMem()
-	n, err := open(fs, 1<<12, 0)
+	n, err := open(fs, 1<<12, 0, newModel().now)
 	if err != nil {
 		panic(err)
 	}

@@ -210,10 +210,10 @@ func (s *Store) Append(b broker.Batch, durable func(error)) {
 		for i := 0; i < len(b.Places); {
 			p := &b.Places[i]
 			refs = refs[:0]
-			for ; i < len(b.Places) && b.Places[i].Image == p.Image; i++ {
+			for ; i < len(b.Places) && b.Places[i].Image == p.Image && b.Places[i].Deadline == p.Deadline; i++ {
 				refs = append(refs, journal.Ref{Stream: b.Places[i].Queue, Seq: b.Places[i].Seq})
 			}
-			to.Put(refs, uint64(p.RouteLen), b.Images[p.Image]) //nolint:gosec // two short strings
+			to.Put(refs, mark(p), b.Images[p.Image])
 		}
 		for _, d := range b.Settled {
 			to.Settle(d.Queue, d.Seqs)
@@ -222,6 +222,12 @@ func (s *Store) Append(b broker.Batch, durable func(error)) {
 			to.Level(d.Queue, d.UpTo, d.Exact)
 		}
 	}, durable)
+}
+
+// mark is what the journal keeps with a message: the length of its route part
+// and, above that, when it expires.
+func mark(p *broker.Place) uint64 {
+	return uint64(p.RouteLen)&0xffff | uint64(p.Deadline)<<16 //nolint:gosec // two short strings, a time
 }
 
 // Full implements broker.Log.
