@@ -71,6 +71,7 @@ const (
 	flagPersistent  = 1
 	flagRedelivered = 2
 	flagDeadline    = 4
+	flagDead        = 8
 )
 
 const blockHeader = 8
@@ -199,6 +200,9 @@ func appendBlock(dst []byte, kept []queue.Kept) []byte {
 		dst = binary.AppendUvarint(dst, k.Seq-last)
 		dst = binary.AppendUvarint(dst, uint64(k.Size))
 		dst = binary.AppendUvarint(dst, uint64(k.RouteLen))
+		if k.Dead {
+			flags |= flagDead
+		}
 		if k.Deadline != 0 {
 			flags |= flagDeadline
 		}
@@ -241,7 +245,8 @@ func readBlock(buf []byte) ([]queue.Kept, error) {
 		}
 		last += v[0]
 		kept[i] = queue.Kept{Seq: last, Redelivered: v[3]&flagRedelivered != 0, Message: queue.Message{
-			Size: uint32(v[1]), RouteLen: uint16(v[2]), Persistent: v[3]&flagPersistent != 0, Deadline: int64(v[4]), //nolint:gosec // checked by its checksum
+			Size: uint32(v[1]), RouteLen: uint16(v[2]), Persistent: v[3]&flagPersistent != 0, //nolint:gosec // checked by its checksum
+			Dead: v[3]&flagDead != 0, Deadline: int64(v[4]), //nolint:gosec // the same
 		}}
 	}
 	off := uint64(len(buf) - len(rest)) //nolint:gosec // a length

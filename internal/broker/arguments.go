@@ -56,9 +56,9 @@ func queueArguments() map[string]argument {
 		"x-max-length-bytes":              {number(0, 1<<62), always},
 		"x-max-priority":                  {checkPriority, notYet},
 		"x-overflow":                      {checkOverflow, func(v any) bool { return v == "drop-head" }},
-		"x-dead-letter-exchange":          {text, notYet},
-		"x-dead-letter-routing-key":       {checkDeadLetterKey, notYet},
-		"x-dead-letter-strategy":          {text, notYet},
+		"x-dead-letter-exchange":          {text, always},
+		"x-dead-letter-routing-key":       {checkDeadLetterKey, always},
+		"x-dead-letter-strategy":          {checkStrategy, always},
 		"x-single-active-consumer":        {checkBool, notYet},
 		"x-delivery-limit":                {number(-1<<62, 1<<62), notYet},
 		"x-quorum-initial-group-size":     {number(1, 1<<31), notYet},
@@ -172,6 +172,19 @@ func checkDeadLetterKey(v any, all amqp.Table) string {
 		return "routing_key_but_no_dlx_defined"
 	}
 	return ""
+}
+
+// checkStrategy: whatever is asked for, a dead letter and the end of its
+// original are one step, and nothing is lost between them.
+func checkStrategy(v any, _ amqp.Table) string {
+	switch v {
+	case "at-most-once", "at-least-once":
+		return ""
+	}
+	if reason := checkText(v); reason != "" {
+		return reason
+	}
+	return "invalid_dlx_strategy"
 }
 
 func checkType(v any, _ amqp.Table) string {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/warrenmq/warren/internal/meta"
+	"github.com/warrenmq/warren/internal/queue"
 )
 
 // Definitions is where durable topology is recorded before it takes effect.
@@ -60,6 +61,7 @@ type env struct {
 	failed func(error)
 	clock  func() time.Time
 	drop   func(*Queue) // deletes a queue that nobody uses
+	bury   func(*Queue, []queue.Dead) []follow
 }
 
 // now returns the time in Unix milliseconds: what is due until then is due.
@@ -75,6 +77,8 @@ type Broker struct {
 	rules  *rules
 	uids   *uids
 	env    env // without a vhost's part
+
+	expiring sync.Mutex // one at a time does what is due
 
 	mu     sync.Mutex // serialises changes of vhosts
 	vhosts atomic.Pointer[map[meta.VhostRef]*Vhost]

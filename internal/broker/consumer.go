@@ -166,33 +166,45 @@ func (v *Vhost) Get(a *Actor, name string, noAck bool) (q *Queue, d queue.Delive
 
 // Settle removes messages for good that were delivered to c, or by basic.get
 // when c is nil.
-func (q *Queue) Settle(c *Consumer, seqs []uint64) {
+func (q *Queue) Settle(c *Consumer, seqs []uint64) { q.settle(c, seqs, false) }
+
+// Reject is Settle for messages that were not wanted: they are dead letters.
+func (q *Queue) Reject(c *Consumer, seqs []uint64) { q.settle(c, seqs, true) }
+
+func (q *Queue) settle(c *Consumer, seqs []uint64, reject bool) {
 	q.mu.Lock()
 	if q.closed {
 		q.mu.Unlock()
 		return
 	}
-	q.state.Settle(c.inner(), seqs, &q.fx)
+	if reject {
+		q.state.Reject(c.inner(), seqs, &q.fx)
+	} else {
+		q.state.Settle(c.inner(), seqs, &q.fx)
+	}
 	q.stats.Acked += uint64(len(seqs))
 	q.unlock()
 }
 
-// SettleWith is Settle as part of the publisher's next Flush: both are durable
-// or neither.
-func (p *Publisher) SettleWith(q *Queue, c *Consumer, seqs []uint64) {
+// SettleWith is Settle or Reject as part of the publisher's next Flush: both
+// are durable or neither.
+func (p *Publisher) SettleWith(q *Queue, c *Consumer, seqs []uint64, reject bool) {
 	q.mu.Lock()
-	for !q.closed && len(seqs) > 0 && slices.Max(seqs) >= q.onTheWay() {
-		q.entered.Wait() // their puts must be in the log before
+	if len(seqs) > 0 {
+		q.waitForPuts(slices.Max(seqs))
 	}
 	if q.closed {
 		q.mu.Unlock()
 		return
 	}
-	q.state.Settle(c.inner(), seqs, &q.fx)
+	if reject {
+		q.state.Reject(c.inner(), seqs, &q.fx)
+	} else {
+		q.state.Settle(c.inner(), seqs, &q.fx)
+	}
 	q.stats.Acked += uint64(len(seqs))
 	if q.Durable && len(q.fx.Settled) > 0 {
-		p.batch.Settled = append(p.batch.Settled, Settled{Queue: q.UID, Seqs: slices.Clone(q.fx.Settled)})
-		p.settling = append(p.settling, q)
+		p.settles(q, slices.Clone(q.fx.Settled))
 		if q.leaving == nil {
 			q.leaving = map[uint64]struct{}{}
 		}
@@ -201,7 +213,38 @@ func (p *Publisher) SettleWith(q *Queue, c *Consumer, seqs []uint64) {
 		}
 		q.fx.Settled = q.fx.Settled[:0]
 	}
-	q.unlock()
+	a := q.release()
+	p.lay(q, a.dead)
+	a.dead = nil
+	q.finish(a)
+}
+
+// settles makes settles part of the batch; the messages are among those that
+// leave q.
+func (p *Publisher) settles(q *Queue, seqs []uint64) {
+	p.batch.Settled = append(p.batch.Settled, Settled{Queue: q.UID, Seqs: seqs})
+	p.settling = append(p.settling, q)
+}
+
+// waitForPuts waits until the messages up to seq are in the log, so that what
+// settles them may follow; q.mu is held, but for the time of waiting.
+func (q *Queue) waitForPuts(seq uint64) {
+	for !q.closed && seq >= q.onTheWay() {
+		q.entered.Wait()
+	}
+}
+
+// leave notes that persistent messages are gone and not settled yet; q.mu is
+// held.
+func (q *Queue) leave(dead []queue.Dead) {
+	for i := range dead {
+		if dead[i].Persistent {
+			if q.leaving == nil {
+				q.leaving = map[uint64]struct{}{}
+			}
+			q.leaving[dead[i].Seq] = struct{}{}
+		}
+	}
 }
 
 // left says that what a transaction settled is settled in the log.

@@ -18,7 +18,7 @@ func ParseExpiration(s string) (int64, *amqp.Error) {
 	}
 	digits := strings.TrimLeft(s, "+-")
 	number := len(s) - len(strings.TrimLeft(digits, "0123456789")) // sign and digits
-	reason := ""
+	var reason string
 	switch n, ok := new(big.Int).SetString(s[:number], 10); {
 	case !ok:
 		reason = "no_integer"

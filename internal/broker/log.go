@@ -37,6 +37,7 @@ type Place struct {
 	Image      int // index into Batch.Images
 	Queue, Seq uint64
 	RouteLen   int   // bytes of the image's route part
+	Dead, Seen bool  // as in queue.Message
 	Deadline   int64 // when the message expires, Unix milliseconds; 0: never
 }
 

@@ -26,6 +26,8 @@ type Message struct {
 	// in a queue (the expiration property).
 	Expires bool
 	TTL     int64
+
+	dead, seen bool // as in queue.Message
 }
 
 // Publisher publishes for one connection. It gathers what one socket read
@@ -54,12 +56,6 @@ type Publisher struct {
 	then     []follow
 }
 
-// follow is what is to be done with a queue when the batch is in the log.
-type follow struct {
-	queue *Queue
-	after
-}
-
 // entering is a queue whose messages from first on are in the batch.
 type entering struct {
 	queue *Queue
@@ -86,11 +82,16 @@ func (p *Publisher) Publish(m *Message) (int, *amqp.Error) {
 	if err := p.find(m); err != nil {
 		return 0, err
 	}
+	return p.enter(m), nil
+}
+
+// enter enters a message into the batch for the queues that were found.
+func (p *Publisher) enter(m *Message) int {
 	if len(p.queues) == 0 {
-		return 0, nil
+		return 0
 	}
 	sl, off, size := p.image(m)
-	msg := queue.Message{Slab: sl, Off: off, Size: size, RouteLen: uint16(len(m.Route))} //nolint:gosec // two short strings
+	msg := queue.Message{Slab: sl, Off: off, Size: size, RouteLen: uint16(len(m.Route)), Dead: m.dead, Seen: m.seen} //nolint:gosec // two short strings
 	if m.Expires {
 		msg.Deadline = p.vhost.env.soon() + m.TTL
 	}
@@ -111,7 +112,7 @@ func (p *Publisher) Publish(m *Message) (int, *amqp.Error) {
 		}
 	}
 	p.gathered += len(p.queues)
-	return len(p.queues), nil
+	return len(p.queues)
 }
 
 // Gathered returns how many places in queues the batch takes: what it costs
@@ -171,13 +172,22 @@ func (p *Publisher) index() {
 // nothing must be, logged is false and durable does not run. The queue with
 // consumers that has the most messages ready is longest, for flow control.
 func (p *Publisher) Flush(durable func(error)) (longest *Queue, logged bool) {
+	longest, logged = p.flush(durable)
+	for _, f := range p.then {
+		f.queue.finish(f.after)
+	}
+	clear(p.then)
+	p.then = p.then[:0]
+	return longest, logged
+}
+
+// flush is Flush but for what follows from it in the queues: p.then.
+func (p *Publisher) flush(durable func(error)) (longest *Queue, logged bool) {
 	for i := range p.runs {
 		r := &p.runs[i]
 		logged := slices.ContainsFunc(r.images, func(image int) bool { return image >= 0 })
 		first, then, ok := r.queue.publish(r.messages, logged, r.timed)
-		if then.load || then.fetch != nil || then.dead != nil {
-			p.then = append(p.then, follow{r.queue, then})
-		}
+		p.then = then.add(r.queue, p.then)
 		if ok && logged {
 			p.place(r, first)
 			p.waiting = append(p.waiting, entering{r.queue, first})
@@ -204,11 +214,6 @@ func (p *Publisher) Flush(durable func(error)) (longest *Queue, logged bool) {
 	clear(p.settling)
 	p.waiting, p.settling = p.waiting[:0], p.settling[:0]
 	p.batch.reset()
-	for _, f := range p.then {
-		f.queue.finish(f.after)
-	}
-	clear(p.then)
-	p.then = p.then[:0]
 	return longest, logged
 }
 
@@ -218,7 +223,8 @@ func (p *Publisher) place(r *run, first uint64) {
 		if image >= 0 {
 			p.batch.Places = append(p.batch.Places, Place{
 				Image: image, Queue: r.queue.UID, Seq: first + uint64(i),
-				RouteLen: int(r.messages[i].RouteLen), Deadline: r.messages[i].Deadline,
+				RouteLen: int(r.messages[i].RouteLen), Dead: r.messages[i].Dead, Seen: r.messages[i].Seen,
+				Deadline: r.messages[i].Deadline,
 			})
 		}
 	}

@@ -103,10 +103,32 @@ func (v *Vhost) DeclareQueue(a *Actor, d QueueDeclare) (*Queue, *amqp.Error) {
 	if named && strings.HasPrefix(d.Name, "amq.") {
 		return nil, amqp.ChannelErrorf(amqp.CodeAccessRefused, "queue name '%s' contains reserved prefix 'amq.*'", d.Name)
 	}
+	if err := v.checkDeadLetters(a, &d); err != nil {
+		return nil, err
+	}
 	if err := v.checkQueue(&d); err != nil {
 		return nil, err
 	}
 	return v.addQueue(a, &d)
+}
+
+// checkDeadLetters checks a new queue's dead letter exchange: the right to read
+// from the queue and to write to the exchange, which need not be there.
+func (v *Vhost) checkDeadLetters(a *Actor, d *QueueDeclare) *amqp.Error {
+	const arg = "x-dead-letter-exchange"
+	dlx, ok := d.Arguments.Get(arg)
+	if !ok {
+		return nil
+	}
+	name, ok := dlx.(string)
+	if !ok {
+		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "invalid type '%s' for arg '%s' in %s",
+			amqp.TypeName(dlx), arg, v.resource(KindQueue, d.Name))
+	}
+	if err := v.checkBind(a, auth.Read, KindQueue, d.Name); err != nil {
+		return err
+	}
+	return v.checkBind(a, auth.Write, KindExchange, name)
 }
 
 // checkQueue checks a new queue's arguments.
@@ -324,25 +346,8 @@ func (v *Vhost) Purge(a *Actor, name string) (int, *amqp.Error) {
 	return n, nil
 }
 
-// after is what is left to do when a step has ended and the lock is free.
-type after struct {
-	load  bool         // somebody waits for messages outside of memory
-	fetch []uint64     // runs outside of memory in which messages expire
-	dead  []queue.Dead // for the dead letter exchange
-}
-
 // unlock ends a step and does what follows from it.
 func (q *Queue) unlock() { q.finish(q.release()) }
-
-// finish does what a step left.
-func (q *Queue) finish(a after) {
-	for _, first := range a.fetch {
-		q.fetchAt(first)
-	}
-	if a.load {
-		q.warm()
-	}
-}
 
 // release ends a step: it accounts for memory, tells the log what is gone for
 // good, and wakes consumers, the latter two after releasing q.mu.
@@ -353,6 +358,7 @@ func (q *Queue) release() (a after) {
 	wake := append(few[:0], q.fx.Wake...)
 	freed := slices.Clone(q.fx.Freed)
 	a = after{load: q.fx.Load, dead: q.fx.Dead}
+	q.leave(a.dead)
 	if len(q.fx.Fetch) > 0 {
 		a.fetch = slices.Clone(q.fx.Fetch)
 	}

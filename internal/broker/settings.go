@@ -75,7 +75,7 @@ func least(a, b *int64) *int64 {
 }
 
 // state is the part that the state machine acts on.
-func (s *Settings) state() queue.Settings {
+func (s Settings) state() queue.Settings {
 	return queue.Settings{
 		MaxMessages: s.MaxLength, MaxBytes: s.MaxBytes, TTL: s.MessageTTL, DeadLetters: s.DeadLetterExchange != nil,
 	}

@@ -136,8 +136,11 @@ func (b *Broker) Expire(ctx context.Context) {
 	}
 }
 
-// ExpireDue does what is due now, a part of each queue in turn.
+// ExpireDue does what is due now, a part of each queue in turn. When it
+// returns everything is done, dead letters are where they belong.
 func (b *Broker) ExpireDue() {
+	b.expiring.Lock()
+	defer b.expiring.Unlock()
 	for {
 		q := b.env.timers.due(b.env.now())
 		if q == nil {

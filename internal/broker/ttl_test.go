@@ -261,7 +261,10 @@ func TestParseExpiration(t *testing.T) {
 		in, text string
 		want     int64
 	}{
-		{in: "0"}, {in: "1000", want: 1000}, {in: "+5", want: 5}, {in: "315360000000", want: 315_360_000_000},
+		{in: "0"},
+		{in: "1000", want: 1000},
+		{in: "+5", want: 5},
+		{in: "315360000000", want: 315_360_000_000},
 		{in: "", text: "invalid expiration '': no_integer"},
 		{in: "abc", text: "invalid expiration 'abc': no_integer"},
 		{in: "10s", text: `invalid expiration '10s': {leftover_string,"s"}`},
@@ -274,4 +277,3 @@ func TestParseExpiration(t *testing.T) {
 		}
 	}
 }
-

@@ -24,6 +24,8 @@ type Vhost struct {
 	uids    *uids
 	env     env
 
+	undertakers sync.Pool // of *Publisher, for dead letters
+
 	top atomic.Pointer[topology] // what publishing reads
 
 	mu       sync.Mutex // serialises changes of the topology, guards bindings
@@ -60,7 +62,7 @@ func (b *Broker) newVhost(ref meta.VhostRef, wire string, lenient bool) *Vhost {
 		ref: ref, wire: wire, lenient: lenient, opts: &b.opts, memory: b.memory, rules: b.rules, uids: b.uids,
 		noted: map[string]bool{}, env: b.env,
 	}
-	v.env.drop = v.DropQueue
+	v.env.drop, v.env.bury = v.DropQueue, v.bury
 	top := &topology{}
 	for _, x := range predeclared() {
 		x.open()

@@ -185,9 +185,12 @@ func (a *API) getMessages(c *call) (any, error) {
 		bytes += len(w.Payload)
 		list = append(list, w)
 	}
-	if requeue || err != nil {
+	switch {
+	case requeue || err != nil:
 		q.Return(nil, seqs)
-	} else {
+	case in.AckMode == "reject_requeue_false":
+		q.Reject(nil, seqs)
+	default:
 		q.Settle(nil, seqs)
 	}
 	return list, err

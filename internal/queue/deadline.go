@@ -21,8 +21,11 @@ type deadlines struct {
 // chunk's first deadline is another by now.
 type dueRun struct {
 	at    int64
+	first uint64 // of those that are due together the oldest goes first
 	chunk *chunk
 }
+
+func (r *dueRun) before(o *dueRun) bool { return r.at < o.at || r.at == o.at && r.first < o.first }
 
 // calendar finds the chunk that expires first: a heap of chunks.
 type calendar struct {
@@ -74,7 +77,7 @@ func (q *slots) lower(c *chunk, at int64) {
 		return
 	}
 	c.ttl.first = at
-	q.pushRun(dueRun{at, c})
+	q.pushRun(dueRun{at, c.first, c})
 }
 
 // deadline is of message i of a chunk in memory.
@@ -129,7 +132,7 @@ func (q *slots) strayed(seq uint64, at int64) {
 func (q *slots) enter(c *chunk) {
 	if c.ttl != nil && c.ttl.first != never {
 		q.calendar.used = true
-		q.pushRun(dueRun{c.ttl.first, c})
+		q.pushRun(dueRun{c.ttl.first, c.first, c})
 	}
 }
 
@@ -150,7 +153,7 @@ func (q *slots) pushRun(r dueRun) {
 		h = h[:0]
 		for _, c := range q.chunks {
 			if c.ttl != nil && c.ttl.first != never {
-				h = append(h, dueRun{c.ttl.first, c})
+				h = append(h, dueRun{c.ttl.first, c.first, c})
 			}
 		}
 		clear(h[len(h):cap(h)])
@@ -160,7 +163,7 @@ func (q *slots) pushRun(r dueRun) {
 		q.calendar.heap = h
 		return
 	}
-	for i := len(h) - 1; i > 0 && h[i].at < h[(i-1)/2].at; i = (i - 1) / 2 {
+	for i := len(h) - 1; i > 0 && h[i].before(&h[(i-1)/2]); i = (i - 1) / 2 {
 		h[i], h[(i-1)/2] = h[(i-1)/2], h[i]
 	}
 	q.calendar.heap = h
@@ -180,10 +183,10 @@ func sink(h []dueRun, i int) {
 		if c >= len(h) {
 			return
 		}
-		if c+1 < len(h) && h[c+1].at < h[c].at {
+		if c+1 < len(h) && h[c+1].before(&h[c]) {
 			c++
 		}
-		if h[i].at <= h[c].at {
+		if !h[c].before(&h[i]) {
 			return
 		}
 		h[i], h[c] = h[c], h[i]

@@ -337,11 +337,29 @@ func (x *machine) step(t *rapid.T) {
 func (x *machine) settleSome(t *rapid.T) {
 	for i := -1; i < len(x.consumers); i++ {
 		seqs := some(t, x.m.unackedOf(i))
+		if rapid.IntRange(0, 3).Draw(t, "reject") == 0 {
+			x.rejectThose(i, seqs)
+			continue
+		}
 		x.s.Settle(x.consumer(i), seqs, &x.fx)
 		x.settled(seqs)
 		for _, seq := range seqs {
 			delete(x.m.state, seq)
 		}
+	}
+}
+
+func (x *machine) rejectThose(i int, seqs []uint64) {
+	n := len(x.fx.Dead)
+	x.s.Reject(x.consumer(i), seqs, &x.fx)
+	for k, seq := range seqs {
+		delete(x.m.state, seq)
+		if x.letters && (x.fx.Dead[n+k].Seq != seq || x.fx.Dead[n+k].Reason != Rejected || slices.Contains(x.fx.Settled, seq)) {
+			x.t.Fatalf("rejected %v, dead are %v", seqs, x.fx.Dead[n:])
+		}
+	}
+	if !x.letters {
+		x.settled(seqs)
 	}
 }
 

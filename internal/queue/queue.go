@@ -23,6 +23,8 @@ type Message struct {
 	Off, Size  uint32
 	RouteLen   uint16 // bytes of the image before the method frame's end octet
 	Persistent bool   // delivery_mode 2 on a durable queue
+	Dead       bool   // died before: the broker wrote its x-death header
+	Seen       bool   // delivered before it came to this queue
 	Deadline   int64  // when it expires, Unix milliseconds; 0: never
 }
 
@@ -262,9 +264,8 @@ func (s *State) forget(seq uint64, sl *slot, fx *Effects) {
 	s.slots.remove(seq, s.head)
 }
 
-// Settle removes messages that c acknowledged (or rejected without requeue).
-// Numbers that are not unacknowledged are passed over. For messages taken by
-// Get, c is nil.
+// Settle removes messages that c acknowledged. Numbers that are not
+// unacknowledged are passed over. For messages taken by Get, c is nil.
 func (s *State) Settle(c *Consumer, seqs []uint64, fx *Effects) {
 	n := 0
 	for _, seq := range seqs {
@@ -273,6 +274,25 @@ func (s *State) Settle(c *Consumer, seqs []uint64, fx *Effects) {
 			continue
 		}
 		s.forget(seq, &sl, fx)
+		n++
+	}
+	s.unacked -= n
+	c.credit(n, fx)
+}
+
+// Reject is Settle for messages that c did not want: they die.
+func (s *State) Reject(c *Consumer, seqs []uint64, fx *Effects) {
+	if !s.set.DeadLetters {
+		s.Settle(c, seqs, fx)
+		return
+	}
+	n := 0
+	for _, seq := range seqs {
+		sl := s.slots.get(seq)
+		if sl.state() != stateUnacked {
+			continue
+		}
+		s.bury(seq, &sl, Rejected, fx)
 		n++
 	}
 	s.unacked -= n
@@ -381,7 +401,8 @@ func (s *State) die(seq uint64, why Reason, fx *Effects) {
 func (s *State) bury(seq uint64, sl *slot, why Reason, fx *Effects) {
 	persistent := sl.meta&metaPersistent != 0
 	fx.Dead = append(fx.Dead, Dead{
-		Seq: seq, Image: s.slots.image(sl), RouteLen: sl.routeLen(), Persistent: persistent, Reason: why,
+		Seq: seq, Image: s.slots.image(sl), RouteLen: sl.routeLen(), Persistent: persistent, Dead: sl.meta&metaDead != 0,
+		Reason: why,
 	})
 	n := len(fx.Settled)
 	s.forget(seq, sl, fx)

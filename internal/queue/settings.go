@@ -25,8 +25,13 @@ type Reason uint8
 
 // The reasons.
 const (
-	Expired Reason = iota
+	Rejected Reason = iota
+	Expired
+	MaxLen // there was no room for it
 )
+
+// String returns the reason as the x-death header names it.
+func (r Reason) String() string { return [...]string{"rejected", "expired", "maxlen"}[r] }
 
 // Dead is a message that is no longer in the queue and whose owner wants to
 // know. When it is persistent, its sequence number is not among those that
@@ -36,6 +41,7 @@ type Dead struct {
 	Image      []byte // in slab memory: read only, valid as long as it is held
 	RouteLen   int
 	Persistent bool
+	Dead       bool // as in Message
 	Reason     Reason
 }
 
@@ -70,7 +76,7 @@ func (s *State) dropSome(most int, fx *Effects) (n int) {
 			fx.Load = true
 			return n
 		}
-		s.drop(seq, fx)
+		s.die(seq, MaxLen, fx)
 		n++
 	}
 	return n

@@ -28,7 +28,8 @@ const (
 	metaState       = 3 // the two low bits
 	metaRedelivered = 1 << 2
 	metaPersistent  = 1 << 3
-	metaRouteShift  = 16 // length of the image's route part, at most 512
+	metaDead        = 1 << 4 // Message.Dead
+	metaRouteShift  = 16     // length of the image's route part, at most 512
 )
 
 func (s *slot) state() uint32      { return s.meta & metaState }
@@ -113,6 +114,12 @@ func (m *Message) meta() uint32 {
 	meta := uint32(m.RouteLen)<<metaRouteShift | stateReady
 	if m.Persistent {
 		meta |= metaPersistent
+	}
+	if m.Dead {
+		meta |= metaDead
+	}
+	if m.Seen {
+		meta |= metaRedelivered
 	}
 	return meta
 }

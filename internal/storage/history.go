@@ -32,7 +32,7 @@ type entry struct {
 	segment uint32
 	off     uint32
 	size    uint32 // 0: settled
-	route   uint16
+	route   uint16 // the low bits of its mark
 }
 
 // replay collects histories by queue.
@@ -54,8 +54,8 @@ func (r replay) Put(places []journal.Ref, mark uint64, body []byte, at journal.P
 		h.add(entry{
 			seq: p.Seq, segment: uint32(at.Segment), off: at.Off, size: uint32(len(body)), route: uint16(mark), //nolint:gosec // as they were written
 		})
-		if at := mark >> 16; at != 0 {
-			h.deadlines = append(h.deadlines, deadline{p.Seq, int64(at)}) //nolint:gosec // as it was written
+		if at := mark >> markDeadline; at != 0 {
+			h.deadlines = append(h.deadlines, deadline{p.Seq, int64(at)})
 		}
 	}
 }
@@ -241,7 +241,8 @@ func (r *logRun) Read() ([]queue.Kept, error) {
 		for k := i; k < i+n; k++ {
 			e := &r.entries[k]
 			kept[k] = queue.Kept{Seq: r.first + uint64(e.step), Message: queue.Message{
-				Slab: all, Off: e.off - from.off, Size: e.size, RouteLen: e.route, Persistent: true,
+				Slab: all, Off: e.off - from.off, Size: e.size, RouteLen: e.route & markRoute, Persistent: true,
+				Dead: e.route&markDead != 0, Seen: e.route&markSeen != 0,
 			}}
 			if r.deadlines != nil {
 				kept[k].Deadline = r.deadlines[k]

@@ -2,12 +2,14 @@ package storage_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -75,6 +77,9 @@ var first = sync.OnceValue(func() *vfs.Mem {
 	if _, err := n.vhost.DeclareQueue(n.actor, broker.QueueDeclare{Name: crowded, Durable: true}); err != nil {
 		panic(err)
 	}
+	if _, err := n.vhost.DeclareQueue(n.actor, broker.QueueDeclare{Name: deadLetters, Durable: true}); err != nil {
+		panic(err)
+	}
 	if err := n.close(); err != nil {
 		panic(err)
 	}
@@ -84,7 +89,12 @@ var first = sync.OnceValue(func() *vfs.Mem {
 // look drains every queue of a node and returns what it had.
 func (n *node) look() (*seen, error) {
 	s := &seen{queues: map[string][]seenMessage{}, bound: map[string]bool{}, keys: map[string]string{}}
-	for _, q := range n.vhost.Queues() {
+	queues := n.vhost.Queues()
+	slices.SortFunc(queues, func(x, y *broker.Queue) int { // dead letters are there when the others are empty
+		return cmp.Compare(btoi(x.Name == deadLetters), btoi(y.Name == deadLetters))
+	})
+	for _, q := range queues {
+		n.server.Broker().ExpireDue()
 		s.queues[q.Name] = nil
 		for {
 			_, d, _, ok, err := n.vhost.Get(n.actor, q.Name, false)
@@ -121,6 +131,13 @@ func (n *node) look() (*seen, error) {
 		}
 	}
 	return s, nil
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // identify reads the number of a message out of its body.

@@ -10,9 +10,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -132,11 +130,7 @@ func (l *life) declare() {
 			l.m.queues[name] = &modelQueue{name: name, byID: map[uint64]*place{}, ever: map[uint64]*place{}}
 		}
 	}
-	var args amqp.Table
-	if ttl, ok := queueTTL[name]; ok {
-		args = amqp.Table{{Key: "x-message-ttl", Value: ttl}}
-	}
-	_, err := l.vhost.DeclareQueue(l.actor, broker.QueueDeclare{Name: name, Durable: true, Arguments: args})
+	_, err := l.vhost.DeclareQueue(l.actor, broker.QueueDeclare{Name: name, Durable: true, Arguments: queueArguments(name)})
 	if l.stored(asError(err), func(s *seen) {
 		if _, ok := s.queues[name]; ok {
 			add()
@@ -148,6 +142,9 @@ func (l *life) declare() {
 
 func (l *life) drop(q *modelQueue) {
 	remove := func() {
+		if q.name == mortal {
+			l.m.dead.forget()
+		}
 		delete(l.m.queues, q.name)
 		delete(l.m.bound, q.name)
 	}
@@ -245,7 +242,7 @@ func (l *life) send(b *batch) {
 
 // timed reports whether messages of a queue may expire: such a queue has no
 // consumers, so that none is promised to one.
-func timed(queue string) bool { return queue == "q3" || queue == "q4" }
+func timed(name string) bool { return name == "q3" || name == "q4" }
 
 // flush appends what was published; it waits now and then.
 func (l *life) flush(b *batch) {
@@ -257,7 +254,7 @@ func (l *life) flush(b *batch) {
 		}
 		close(done)
 	})
-	if want := len(b.places)+len(b.settles) > 0; logged != want {
+	if want := len(b.places)+len(b.settles)+len(b.moves) > 0; logged != want {
 		l.fail("logged is %t, want %t", logged, want)
 	}
 	if logged && (b.tx || l.r.IntN(3) == 0) {
@@ -295,6 +292,9 @@ func (l *life) transact(q *modelQueue) {
 			for _, p := range b.settles {
 				p.settled = nil
 			}
+			for _, p := range b.moves {
+				p.moved = nil
+			}
 			return
 		}
 	}
@@ -311,7 +311,11 @@ func (l *life) settleWith(q *modelQueue, places []*place, b *batch) {
 		l.fail("queue %s is not there", q.name)
 		return
 	}
-	l.pub.SettleWith(bq, nil, l.settled(q, places, b))
+	if l.r.IntN(3) == 0 {
+		l.pub.SettleWith(bq, nil, l.buried(q, places, b), true)
+		return
+	}
+	l.pub.SettleWith(bq, nil, l.settled(q, places, b), false)
 }
 
 // settled enters settles into the model and returns their numbers.
@@ -320,6 +324,16 @@ func (l *life) settled(q *modelQueue, places []*place, b *batch) []uint64 {
 	for _, p := range places {
 		seqs = append(seqs, p.seq)
 		l.m.settle(p, q, b)
+	}
+	return seqs
+}
+
+// buried is settled for messages that are rejected.
+func (l *life) buried(q *modelQueue, places []*place, b *batch) []uint64 {
+	var seqs []uint64
+	for _, p := range places {
+		seqs = append(seqs, p.seq)
+		l.m.bury(p, q, b)
 	}
 	return seqs
 }
@@ -430,6 +444,11 @@ func (l *life) settleSome(q *modelQueue) {
 	if !ok || len(places) == 0 {
 		return
 	}
+	if l.r.IntN(3) == 0 {
+		seqs := l.buried(q, places, l.m.begin())
+		bq.Reject(c.forget(places), seqs)
+		return
+	}
 	seqs := l.settled(q, places, l.m.begin())
 	bq.Settle(c.forget(places), seqs)
 }
@@ -465,6 +484,9 @@ func (l *life) giveBack(q *modelQueue, c *consumer, places []*place) {
 
 func (l *life) purge(q *modelQueue) {
 	b := l.m.begin()
+	if q.name == mortal {
+		l.m.dead.forget()
+	}
 	want := q.list(ready)
 	n, err := l.vhost.Purge(l.actor, q.name)
 	if err != nil || n < len(want) || n > len(want) && !timed(q.name) {
@@ -519,50 +541,6 @@ func (l *life) cancel() {
 	l.vhost.Cancel(c.Consumer)
 	l.giveBack(c.q, c, slices.Clone(c.unacked))
 	l.consumers = l.consumers[1:]
-}
-
-// fault returns a random fault, nil for none.
-func fault(r *mrand.Rand) func(vfs.Op) error {
-	at, kth := r.IntN(500), 1+r.IntN(60)
-	once := func(op vfs.Op) error {
-		if op.N == at {
-			return syscall.EIO
-		}
-		return nil
-	}
-	switch r.IntN(8) {
-	case 0:
-		return func(op vfs.Op) error {
-			if op.N >= at {
-				return syscall.EIO
-			}
-			return nil
-		}
-	case 1:
-		return once
-	case 2:
-		return func(op vfs.Op) error {
-			if op.Kind == "sync" && op.Nth == kth {
-				return syscall.EIO
-			}
-			return nil
-		}
-	case 3:
-		return func(op vfs.Op) error {
-			if op.Kind == "write" && op.N >= at {
-				return &vfs.ShortWriteError{N: kth * 7, Err: syscall.EIO}
-			}
-			return nil
-		}
-	case 4: // the backlog's disk fails: messages stay in memory
-		return func(op vfs.Op) error {
-			if strings.HasSuffix(op.Name, ".blk") && op.N >= at && (op.Kind == "write" || op.Kind == "create") {
-				return syscall.ENOSPC
-			}
-			return nil
-		}
-	}
-	return nil
 }
 
 // check opens a copy of the disk and holds what is there against the model.

@@ -210,7 +210,7 @@ func (s *Store) Append(b broker.Batch, durable func(error)) {
 		for i := 0; i < len(b.Places); {
 			p := &b.Places[i]
 			refs = refs[:0]
-			for ; i < len(b.Places) && b.Places[i].Image == p.Image && b.Places[i].Deadline == p.Deadline; i++ {
+			for ; i < len(b.Places) && b.Places[i].Image == p.Image && mark(&b.Places[i]) == mark(p); i++ {
 				refs = append(refs, journal.Ref{Stream: b.Places[i].Queue, Seq: b.Places[i].Seq})
 			}
 			to.Put(refs, mark(p), b.Images[p.Image])
@@ -224,10 +224,24 @@ func (s *Store) Append(b broker.Batch, durable func(error)) {
 	}, durable)
 }
 
-// mark is what the journal keeps with a message: the length of its route part
-// and, above that, when it expires.
+// What the journal keeps with a message, its mark: the length of its route
+// part, two bits, and above those when it expires.
+const (
+	markRoute    = 1<<14 - 1
+	markSeen     = 1 << 14
+	markDead     = 1 << 15
+	markDeadline = 16 // bits below it
+)
+
 func mark(p *broker.Place) uint64 {
-	return uint64(p.RouteLen)&0xffff | uint64(p.Deadline)<<16 //nolint:gosec // two short strings, a time
+	m := uint64(p.RouteLen)&markRoute | uint64(p.Deadline)<<markDeadline //nolint:gosec // two short strings, a time
+	if p.Dead {
+		m |= markDead
+	}
+	if p.Seen {
+		m |= markSeen
+	}
+	return m
 }
 
 // Full implements broker.Log.
