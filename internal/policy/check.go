@@ -107,7 +107,7 @@ func oneOf(texts ...string) func(any) bool {
 //
 // A pattern is a regular expression that the name has to match somewhere. It is Go's (RE2), hence
 // linear in the length of the name; of what RE2 lacks, one negative look-ahead at the start is
-// understood: the usual "^(?!amq\\.)" means all but those.
+// understood: the usual "^(?!amq)" means all but those.
 func Check(p *Policy) error {
 	switch {
 	case p.Name == "" || len(p.Name) > MaxName || !utf8.ValidString(p.Name):

@@ -45,7 +45,9 @@ func TestCheck(t *testing.T) {
 		{func(p *Policy) { p.ApplyTo = "sheep" }, "apply-to 'sheep' unrecognised; should be one of: 'queues', 'classic_queues', " +
 			"'quorum_queues', 'streams', 'exchanges', or 'all'"},
 		{func(p *Policy) { p.Name = "" }, "the name of a policy has 1 to 255 bytes of UTF-8, this one has 0 bytes"},
-		{func(p *Policy) { *p = Policy{Name: "p", ApplyTo: All, Operator: true, Definition: Definition{"alternate-exchange": "x"}} }, `[{<<"alternate-exchange">>,<<"x">>}] are not recognised policy settings`},
+		{func(p *Policy) {
+			*p = Policy{Name: "p", ApplyTo: All, Operator: true, Definition: Definition{"alternate-exchange": "x"}}
+		}, `[{<<"alternate-exchange">>,<<"x">>}] are not recognised policy settings`},
 	} {
 		p := Policy{Name: "p", Pattern: ".*", ApplyTo: All, Definition: Definition{"max-length": int64(1)}}
 		c.change(&p)
@@ -68,10 +70,16 @@ func TestPatterns(t *testing.T) {
 		pattern, name string
 		want          bool
 	}{
-		{"a", "xax", true}, {"^a", "xa", false}, {"", "anything", true},
-		{`^(?!amq\.).*`, "amq.x", false}, {`^(?!amq\.).*`, "amqx", true}, {`^(?!amq\.).*`, "", true},
-		{`^(?!a|(b[)]))c`, "ca", true}, {`^(?!a|(b[)]))c`, "xc", false},
-		{`^(?!(dlq|tmp)\.).*$`, "dlq.a", false}, {`^(?!(dlq|tmp)\.).*$`, "dl.a", true},
+		{"a", "xax", true},
+		{"^a", "xa", false},
+		{"", "anything", true},
+		{`^(?!amq\.).*`, "amq.x", false},
+		{`^(?!amq\.).*`, "amqx", true},
+		{`^(?!amq\.).*`, "", true},
+		{`^(?!a|(b[)]))c`, "ca", true},
+		{`^(?!a|(b[)]))c`, "xc", false},
+		{`^(?!(dlq|tmp)\.).*$`, "dlq.a", false},
+		{`^(?!(dlq|tmp)\.).*$`, "dl.a", true},
 	} {
 		p, err := compile(c.pattern)
 		if err != nil {
@@ -132,8 +140,11 @@ func TestArguments(t *testing.T) {
 	}
 	args := amqp.Table{{Key: "x-max-length", Value: int32(20)}, {Key: "x-dead-letter-exchange", Value: "mine"}, {Key: "foo", Value: true}}
 	if diff := cmp.Diff(amqp.Table{
-		{Key: "x-max-length", Value: int64(7)}, {Key: "x-dead-letter-exchange", Value: "mine"}, {Key: "foo", Value: true},
-		{Key: "x-delivery-limit", Value: int64(5)}, {Key: "x-overflow", Value: "reject-publish"},
+		{Key: "x-max-length", Value: int64(7)},
+		{Key: "x-dead-letter-exchange", Value: "mine"},
+		{Key: "foo", Value: true},
+		{Key: "x-delivery-limit", Value: int64(5)},
+		{Key: "x-overflow", Value: "reject-publish"},
 	}, e.Arguments(args)); diff != "" {
 		t.Error(diff)
 	}
