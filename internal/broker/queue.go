@@ -10,6 +10,7 @@ import (
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/meta"
+	"github.com/warrenmq/warren/internal/policy"
 	"github.com/warrenmq/warren/internal/queue"
 )
 
@@ -26,6 +27,7 @@ type Queue struct {
 	memory *Memory
 	uids   *uids
 	failed func(error)
+	policy atomic.Pointer[policy.Effective] // what policies say
 
 	ready     atomic.Int64 // messages; for flow control, without the lock
 	hot       atomic.Int64 // bytes in memory
@@ -126,6 +128,7 @@ func (v *Vhost) checkQueue(d *QueueDeclare) *amqp.Error {
 // addQueue records and enters a new queue; v.mu is held.
 func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
 	q := v.newQueue(d.Name, v.opts.NextUID(), d.Arguments)
+	q.configure(v.effective(q.object()))
 	q.Durable, q.AutoDelete, q.Exclusive = d.Durable, d.AutoDelete, d.Exclusive
 	if d.Exclusive {
 		q.owner = a.Conn
@@ -154,7 +157,6 @@ func (v *Vhost) newQueue(name string, uid uint64, arguments amqp.Table) *Queue {
 		Name: name, UID: uid, Arguments: arguments,
 		vhost: v.wire, log: v.opts.Log, memory: v.memory, uids: v.uids, failed: v.opts.Failed,
 	}
-	q.state.Limits = limits(arguments)
 	q.entered.L = &q.mu
 	return q
 }
@@ -164,6 +166,9 @@ func (v *Vhost) newQueue(name string, uid uint64, arguments amqp.Table) *Queue {
 func (v *Vhost) RestoreQueue(m meta.Queue, r Restored) {
 	q := v.newQueue(m.Name, m.UID, m.Arguments)
 	q.Durable, q.AutoDelete = true, m.AutoDelete
+	v.mu.Lock()
+	q.configure(v.effective(q.object()))
+	v.mu.Unlock()
 	q.mu.Lock()
 	q.state.Restore(r.Runs, r.Next)
 	q.delivered, q.redelivered = r.Delivered, min(r.Delivered, r.Next)

@@ -24,6 +24,8 @@ type Vhost struct {
 	uids    *uids
 
 	top atomic.Pointer[topology] // what publishing reads
+	// policies are what new objects and changed policies are matched with.
+	policies atomic.Pointer[policies]
 
 	mu       sync.Mutex // serialises changes of the topology, guards bindings
 	bindings bindings
@@ -59,6 +61,7 @@ func (b *Broker) newVhost(ref meta.VhostRef, wire string, lenient bool) *Vhost {
 		ref: ref, wire: wire, lenient: lenient, opts: &b.opts, memory: b.memory, rules: b.rules, uids: b.uids,
 		noted: map[string]bool{},
 	}
+	v.policies.Store(&policies{})
 	top := &topology{}
 	for _, x := range predeclared() {
 		x.open()
