@@ -13,7 +13,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http/httptest"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -149,6 +151,16 @@ func (b *Broker) Listen() string {
 	s := b.node()
 	go func() { _ = s.ServeAMQP(l) }() // ends with the server
 	return l.Addr().String()
+}
+
+// Manage makes a request to the HTTP API as the node's owner, who may do
+// everything: Manage("PUT", "/api/policies/%2F/p", `{"pattern": …}`).
+func (b *Broker) Manage(method, path, body string) (status int, answer string) {
+	b.t.Helper()
+	req := httptest.NewRequestWithContext(context.Background(), method, path, strings.NewReader(body))
+	rec := httptest.NewRecorder()
+	b.node().OwnerHandler().ServeHTTP(rec, req)
+	return rec.Code, strings.TrimSpace(rec.Body.String())
 }
 
 // Tenant is a cluster with one vhost and one role that may produce and consume.

@@ -21,7 +21,14 @@ type follow struct {
 // finish does what a step left, and what that leaves in other queues: dead
 // letters may die again. It goes on with the youngest, so that a burst of them
 // is handled part by part to its end.
-func (q *Queue) finish(a after) {
+func (q *Queue) finish(a after) { q.work(a, false) }
+
+// finishLater is finish that leaves dead letters to the timers. It is for those
+// who may have a batch of their own on the way to the log: a dead letter may
+// have to wait for it.
+func (q *Queue) finishLater(a after) { q.work(a, true) }
+
+func (q *Queue) work(a after, later bool) {
 	if a.nothing() {
 		return
 	}
@@ -29,6 +36,10 @@ func (q *Queue) finish(a after) {
 	for len(work) > 0 {
 		f := work[len(work)-1]
 		work = work[:len(work)-1]
+		if later && len(f.dead) > 0 {
+			f.queue.postpone(f.dead)
+			f.dead = nil
+		}
 		if n := part(f.dead); n < len(f.dead) {
 			work = append(work, follow{f.queue, after{dead: f.dead[n:]}})
 			f.dead = f.dead[:n]
@@ -43,6 +54,14 @@ func (q *Queue) finish(a after) {
 			work = append(work, q.env.bury(f.queue, f.dead)...)
 		}
 	}
+}
+
+// postpone leaves dead letters to the timers.
+func (q *Queue) postpone(dead []queue.Dead) {
+	q.mu.Lock()
+	q.postponed = append(q.postponed, dead...)
+	q.mu.Unlock()
+	q.env.timers.set(q, 0)
 }
 
 // Bounds of one frame of the log with dead letters: a step may leave any

@@ -13,6 +13,9 @@ import (
 type Waker interface {
 	// Wake says that c may find messages now.
 	Wake(c *Consumer)
+	// Carry is Wake that may serve c in the caller's goroutine, which holds no
+	// lock and has little else to do.
+	Carry(c *Consumer)
 	// Cancelled says that c's queue is gone.
 	Cancelled(c *Consumer)
 }
@@ -118,7 +121,7 @@ func (v *Vhost) Cancel(c *Consumer) {
 // appends them to dst. When it returns none, Wake will be called.
 func (c *Consumer) Take(limit, budget int, dst []queue.Delivery) []queue.Delivery {
 	q := c.queue
-	q.lockTimely()
+	q.lockTimely(q.finishLater)
 	if q.closed {
 		q.mu.Unlock()
 		return dst
@@ -131,7 +134,7 @@ func (c *Consumer) Take(limit, budget int, dst []queue.Delivery) []queue.Deliver
 			q.stats.Redelivered++
 		}
 	}
-	q.unlock()
+	q.finishLater(q.release())
 	if !q.settleLevel(dst[n:]) {
 		return dst[:n]
 	}
@@ -149,7 +152,7 @@ func (v *Vhost) Get(a *Actor, name string, noAck bool) (q *Queue, d queue.Delive
 	}
 	q.touch()
 	for more := true; more && !ok; { // again when it had to be fetched
-		q.lockTimely()
+		q.lockTimely(q.finish)
 		if !q.closed {
 			d, ok = q.state.Get(noAck, &q.fx)
 			left = q.state.Ready()
@@ -166,12 +169,12 @@ func (v *Vhost) Get(a *Actor, name string, noAck bool) (q *Queue, d queue.Delive
 
 // Settle removes messages for good that were delivered to c, or by basic.get
 // when c is nil.
-func (q *Queue) Settle(c *Consumer, seqs []uint64) { q.settle(c, seqs, false) }
+func (q *Queue) Settle(c *Consumer, seqs []uint64) { q.settleAs(c, seqs, false) }
 
 // Reject is Settle for messages that were not wanted: they are dead letters.
-func (q *Queue) Reject(c *Consumer, seqs []uint64) { q.settle(c, seqs, true) }
+func (q *Queue) Reject(c *Consumer, seqs []uint64) { q.settleAs(c, seqs, true) }
 
-func (q *Queue) settle(c *Consumer, seqs []uint64, reject bool) {
+func (q *Queue) settleAs(c *Consumer, seqs []uint64, reject bool) {
 	q.mu.Lock()
 	if q.closed {
 		q.mu.Unlock()

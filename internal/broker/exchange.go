@@ -6,6 +6,7 @@ import (
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/meta"
+	"github.com/warrenmq/warren/internal/policy"
 	"github.com/warrenmq/warren/internal/route"
 )
 
@@ -19,7 +20,8 @@ type Exchange struct {
 	Durable, AutoDelete, Internal bool
 	Arguments                     amqp.Table
 
-	alternate string
+	policy    *policy.Effective
+	alternate string // by argument or policy
 	routes    route.Table[Destination]
 }
 
@@ -33,11 +35,22 @@ type Destination struct {
 func (x *Exchange) open() bool {
 	routes, ok := route.New[Destination](x.Type)
 	x.routes = routes
-	if ae, found := x.Arguments.Get(argAlternate); found {
-		x.alternate, _ = ae.(string)
-	}
+	x.settle(nil)
 	return ok
 }
+
+// settle takes what policies say; an argument comes before them.
+func (x *Exchange) settle(e *policy.Effective) {
+	x.policy = e
+	ae, _ := e.Arguments(x.Arguments).Get(argAlternate)
+	x.alternate, _ = ae.(string)
+}
+
+// Policy returns what policies say about the exchange; nil: nothing.
+func (x *Exchange) Policy() *policy.Effective { return x.policy }
+
+// object is the exchange as policies see it.
+func (x *Exchange) object() policy.Object { return policy.Object{Name: x.Name, Exchange: true} }
 
 // ExchangeDeclare asks for an exchange (exchange.declare, §1.6.2.1).
 type ExchangeDeclare struct {
@@ -85,6 +98,7 @@ func (v *Vhost) addExchange(d *ExchangeDeclare) *amqp.Error {
 		Arguments: d.Arguments,
 	}
 	x.open()
+	x.settle(v.effective(x.object()))
 	for _, f := range d.Arguments {
 		if f.Key != argAlternate {
 			v.note(KindExchange, d.Name, f.Key)
@@ -114,6 +128,7 @@ func (v *Vhost) RestoreExchange(m meta.Exchange) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	x.settle(v.effective(x.object()))
 	v.change(func(t *topology) { t.exchanges = t.exchanges.Set(x.Name, x) })
 }
 

@@ -27,7 +27,7 @@ func (v *Vhost) bury(q *Queue, dead []queue.Dead) []follow {
 	q.waitForPuts(last)
 	q.mu.Unlock()
 	p.lay(q, dead)
-	p.flush(nil)
+	p.flush(nil, false)
 	then := slices.Clone(p.then)
 	clear(p.then)
 	p.then = p.then[:0]

@@ -51,7 +51,7 @@ func TestDeadLetterHeaders(t *testing.T) {
 	if _, err := x.p.Publish(&m); err != nil {
 		t.Fatal(err)
 	}
-	x.p.Flush(nil)
+	x.p.Flush(nil, false)
 	x.reject("a")
 	x.pass(1000)
 	q, seq, got, redelivered := x.take("c", false)

@@ -10,6 +10,7 @@ import (
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/meta"
+	"github.com/warrenmq/warren/internal/policy"
 	"github.com/warrenmq/warren/internal/queue"
 )
 
@@ -20,8 +21,9 @@ type Queue struct {
 	Durable, AutoDelete, Exclusive bool
 	Arguments                      amqp.Table
 
-	owner uint64 // connection of an exclusive queue
-	env   *env
+	owner  uint64 // connection of an exclusive queue
+	env    *env
+	policy atomic.Pointer[policy.Effective] // what policies say
 
 	ready     atomic.Int64 // messages; for flow control, without the lock
 	hot       atomic.Int64 // bytes in memory
@@ -50,6 +52,8 @@ type Queue struct {
 	// leaving are settled by a transaction that is not in the log yet: if
 	// that never gets there, they must.
 	leaving map[uint64]struct{}
+	// postponed dead letters wait for the timers.
+	postponed []queue.Dead
 
 	delivered   uint64 // what the log was told last
 	telling     bool   // it was told in this life
@@ -149,6 +153,7 @@ func (v *Vhost) checkQueue(d *QueueDeclare) *amqp.Error {
 // addQueue records and enters a new queue; v.mu is held.
 func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
 	q := v.newQueue(d.Name, v.opts.NextUID(), d.Arguments)
+	q.configure(v.effective(q.object()))
 	q.Durable, q.AutoDelete, q.Exclusive = d.Durable, d.AutoDelete, d.Exclusive
 	if d.Exclusive {
 		q.owner = a.Conn
@@ -177,7 +182,6 @@ func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
 func (v *Vhost) newQueue(name string, uid uint64, arguments amqp.Table) *Queue {
 	q := &Queue{Name: name, UID: uid, Arguments: arguments, env: &v.env, armed: never}
 	q.entered.L = &q.mu
-	q.configure(ArgumentSettings(arguments))
 	return q
 }
 
@@ -186,6 +190,9 @@ func (v *Vhost) newQueue(name string, uid uint64, arguments amqp.Table) *Queue {
 func (v *Vhost) RestoreQueue(m meta.Queue, r Restored) {
 	q := v.newQueue(m.Name, m.UID, m.Arguments)
 	q.Durable, q.AutoDelete = true, m.AutoDelete
+	v.mu.Lock()
+	q.configure(v.effective(q.object()))
+	v.mu.Unlock()
 	q.mu.Lock()
 	q.state.Restore(r.Runs, r.Next)
 	q.delivered, q.redelivered = r.Delivered, min(r.Delivered, r.Next)
@@ -294,7 +301,7 @@ func (v *Vhost) DeleteQueue(a *Actor, name string, ifUnused, ifEmpty bool) (int,
 }
 
 func (v *Vhost) checkDelete(q *Queue, ifUnused, ifEmpty bool) *amqp.Error {
-	q.lockTimely()
+	q.lockTimely(q.finish)
 	defer q.unlock()
 	if ifUnused && q.state.Consumers() > 0 {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "%s in use", v.resource(KindQueue, q.Name))
@@ -340,7 +347,7 @@ func (v *Vhost) Purge(a *Actor, name string) (int, *amqp.Error) {
 	if err != nil {
 		return 0, err
 	}
-	q.lockTimely()
+	q.lockTimely(q.finish)
 	n := q.state.Purge(&q.fx)
 	q.unlock()
 	return n, nil
@@ -351,13 +358,25 @@ func (q *Queue) unlock() { q.finish(q.release()) }
 
 // release ends a step: it accounts for memory, tells the log what is gone for
 // good, and wakes consumers, the latter two after releasing q.mu.
-func (q *Queue) release() (a after) {
+func (q *Queue) release() after {
+	var few [8]*queue.Consumer
+	a, wake := q.end(few[:0])
+	for _, c := range wake {
+		if owner, ok := c.Owner.(*Consumer); ok {
+			owner.waker.Wake(owner)
+		}
+	}
+	return a
+}
+
+// end is release that leaves it to the caller to wake consumers: it appends
+// them to wake.
+func (q *Queue) end(wake []*queue.Consumer) (after, []*queue.Consumer) {
 	q.account()
 	q.arm()
-	var few [8]*queue.Consumer
-	wake := append(few[:0], q.fx.Wake...)
+	wake = append(wake, q.fx.Wake...)
 	freed := slices.Clone(q.fx.Freed)
-	a = after{load: q.fx.Load, dead: q.fx.Dead}
+	a := after{load: q.fx.Load, dead: q.fx.Dead}
 	q.leave(a.dead)
 	if len(q.fx.Fetch) > 0 {
 		a.fetch = slices.Clone(q.fx.Fetch)
@@ -371,13 +390,8 @@ func (q *Queue) release() (a after) {
 	if batch.Settled != nil || batch.Delivered != nil {
 		q.env.log.Append(batch, q.told(batch.Delivered))
 	}
-	for _, c := range wake {
-		if owner, ok := c.Owner.(*Consumer); ok {
-			owner.waker.Wake(owner)
-		}
-	}
 	q.free(freed)
-	return a
+	return a, wake
 }
 
 // account tells the node what the queue takes.
@@ -415,8 +429,8 @@ func (q *Queue) free(where []any) {
 // publish takes messages in and returns the sequence number of the first; ok
 // is false when the queue was deleted, whose messages go with it. It sets the
 // messages' deadlines. When some of them are logged, appended must follow, and
-// then finish.
-func (q *Queue) publish(batch []queue.Message, logged, timed bool) (first uint64, then after, ok bool) {
+// then finish. The consumers that are to be woken are appended to wake.
+func (q *Queue) publish(batch []queue.Message, logged, timed bool, wake *[]*queue.Consumer) (first uint64, then after, ok bool) {
 	q.mu.Lock()
 	if q.closed {
 		q.mu.Unlock()
@@ -432,7 +446,8 @@ func (q *Queue) publish(batch []queue.Message, logged, timed bool) (first uint64
 	}
 	q.state.Publish(batch, now, &q.fx)
 	q.stats.Published += uint64(len(batch))
-	return first, q.release(), true
+	then, *wake = q.end(*wake)
+	return first, then, true
 }
 
 // appended says that the batch whose first message of this queue is first is

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/policy"
 	"github.com/warrenmq/warren/internal/queue"
 )
 
@@ -15,63 +16,31 @@ type Settings struct {
 	DeadLetterKey       *string
 }
 
-// ArgumentSettings reads a queue's arguments, which were checked.
-func ArgumentSettings(args amqp.Table) Settings { return readSettings("x-", args) }
-
-// PolicySettings reads a policy's definition: the same keys without "x-". What
-// concerns no queue, or has another type, is passed over.
-func PolicySettings(definition amqp.Table) Settings { return readSettings("", definition) }
-
-func readSettings(prefix string, t amqp.Table) (s Settings) {
+// readSettings reads a queue's arguments, which were checked, with what
+// policies add to them.
+func readSettings(args amqp.Table) (s Settings) {
 	number := func(key string) *int64 {
-		if n, _, ok := t.Int(prefix + key); ok {
+		if n, _, ok := args.Int(key); ok {
 			return &n
 		}
 		return nil
 	}
 	text := func(key string) *string {
-		v, _ := t.Get(prefix + key)
+		v, _ := args.Get(key)
 		if v, ok := v.(string); ok {
 			return &v
 		}
 		return nil
 	}
 	s = Settings{
-		MessageTTL: number("message-ttl"), Expires: number("expires"), MaxLength: number("max-length"),
-		MaxBytes: number("max-length-bytes"), DeadLetterExchange: text("dead-letter-exchange"),
-		DeadLetterKey: text("dead-letter-routing-key"),
+		MessageTTL: number("x-message-ttl"), Expires: number("x-expires"), MaxLength: number("x-max-length"),
+		MaxBytes: number("x-max-length-bytes"), DeadLetterExchange: text("x-dead-letter-exchange"),
+		DeadLetterKey: text("x-dead-letter-routing-key"),
 	}
-	if o := text("overflow"); o != nil {
+	if o := text("x-overflow"); o != nil {
 		s.Overflow = *o
 	}
 	return s
-}
-
-// Over returns what counts when both s and lower say something: of limits the
-// lower one, of everything else that of s. It is how a queue's arguments stand
-// over its policy, and an operator's policy over a user's.
-func (s Settings) Over(lower Settings) Settings {
-	s.MessageTTL = least(s.MessageTTL, lower.MessageTTL)
-	s.Expires = least(s.Expires, lower.Expires)
-	s.MaxLength = least(s.MaxLength, lower.MaxLength)
-	s.MaxBytes = least(s.MaxBytes, lower.MaxBytes)
-	if s.Overflow == "" {
-		s.Overflow = lower.Overflow
-	}
-	if s.DeadLetterExchange == nil {
-		s.DeadLetterExchange = lower.DeadLetterExchange
-	}
-	if s.DeadLetterKey == nil {
-		s.DeadLetterKey = lower.DeadLetterKey
-	}
-	return s
-}
-
-func least(a, b *int64) *int64 {
-	if a == nil || b != nil && *b < *a {
-		return b
-	}
-	return a
 }
 
 // state is the part that the state machine acts on.
@@ -81,26 +50,18 @@ func (s Settings) state() queue.Settings {
 	}
 }
 
-// Configure makes a policy (or a user's policy under an operator's:
-// operator.Over(user)) take effect on a queue while it serves, beside its
-// arguments; Settings{} is no policy. Messages that are there keep the time at
-// which they expire; those that are too many for a new limit go.
-func (q *Queue) Configure(policy Settings) {
-	q.mu.Lock()
-	q.configure(ArgumentSettings(q.Arguments).Over(policy))
-	q.unlock()
-}
-
-// configure sets what q does; q.mu is held.
-func (q *Queue) configure(s Settings) {
-	q.settings = s
+// configure takes what policies say and makes the queue work by it and by its
+// arguments; q.mu is held, or nobody knows the queue yet.
+func (q *Queue) configure(e *policy.Effective) {
+	q.policy.Store(e)
+	q.settings = readSettings(e.Arguments(q.Arguments))
 	lease := int64(0)
-	if s.Expires != nil {
-		lease = *s.Expires
+	if t := q.settings.Expires; t != nil {
+		lease = *t
 	}
 	q.lease.Store(lease)
 	q.touch()
-	q.state.Configure(s.state())
+	q.state.Configure(q.settings.state())
 }
 
 // Settings returns what is in effect: arguments and policies.

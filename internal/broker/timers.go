@@ -159,6 +159,7 @@ func (q *Queue) expire() {
 		return
 	}
 	q.armed = never
+	q.fx.Dead, q.postponed = q.postponed, nil
 	q.state.Expire(now, &q.fx)
 	unused := q.leaseEnd() <= now
 	q.unlock()
@@ -199,9 +200,9 @@ func (q *Queue) touch() {
 	}
 }
 
-// lockTimely locks q with nothing in it that has expired, as long as there is
-// not much of it.
-func (q *Queue) lockTimely() {
+// lockTimely locks q with nothing in it that has expired. It takes that out
+// part by part, and finish does what this leaves.
+func (q *Queue) lockTimely(finish func(after)) {
 	q.mu.Lock()
 	if q.state.Due() == never {
 		return
@@ -211,7 +212,7 @@ func (q *Queue) lockTimely() {
 		if q.state.Due() > now {
 			return
 		}
-		q.unlock() // a part at a time
+		finish(q.release())
 		q.mu.Lock()
 	}
 }

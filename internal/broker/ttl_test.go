@@ -12,6 +12,7 @@ import (
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/meta"
+	"github.com/warrenmq/warren/internal/policy"
 )
 
 // bench is a broker with one vhost and a clock that the test moves.
@@ -29,6 +30,7 @@ type bench struct {
 type sleeper struct{ cancelled bool }
 
 func (*sleeper) Wake(*Consumer)        {}
+func (*sleeper) Carry(*Consumer)       {}
 func (s *sleeper) Cancelled(*Consumer) { s.cancelled = true }
 
 func newBench(t *testing.T) *bench {
@@ -76,7 +78,7 @@ func (x *bench) publish(queue string, bodies ...string) {
 			x.Fatal(err)
 		}
 	}
-	x.p.Flush(nil)
+	x.p.Flush(nil, false)
 }
 
 // pass lets time go by.
@@ -236,22 +238,30 @@ func TestConfigure(t *testing.T) {
 	for i := range 6 {
 		x.publish("q", strconv.Itoa(i))
 	}
-	policy := PolicySettings(amqp.Table{{Key: "max-length", Value: int64(2)}, {Key: "message-ttl", Value: int64(10)}})
-	q.Configure(policy)
-	x.pass(0)
+	say := func(d policy.Definition) {
+		x.v.ChangePolicies([]policy.Policy{{Name: "p", ApplyTo: policy.Queues, Definition: d}}, "p", false)
+	}
+	say(policy.Definition{"max-length": int64(2), "message-ttl": int64(10)})
+	if q.Ready() != 2 {
+		t.Fatalf("%d ready", q.Ready())
+	}
 	x.publish("q", "new")
 	x.pass(10)
 	x.has("q", "5")
-	q.Configure(PolicySettings(amqp.Table{{Key: "max-length", Value: int64(50)}}))
+	say(policy.Definition{"max-length": int64(50)})
 	for i := range 7 {
 		x.publish("q", strconv.Itoa(i))
 	}
 	x.pass(100)
 	x.has("q", "2", "3", "4", "5", "6")
-	five, ten, dlx := int64(5), int64(10), "x"
-	got := Settings{MaxLength: &ten, Expires: &five}.Over(Settings{MaxLength: &five, Expires: &ten, DeadLetterExchange: &dlx, Overflow: "drop-head"})
-	if *got.MaxLength != 5 || *got.Expires != 5 || *got.DeadLetterExchange != "x" || got.Overflow != "drop-head" {
-		t.Errorf("merged: %+v", got)
+	x.declare("d")
+	say(policy.Definition{"dead-letter-exchange": "", "dead-letter-routing-key": "d", "expires": int64(50)})
+	x.publish("q", "dead")
+	x.reject("q")
+	x.has("d", "dead")
+	x.pass(50)
+	if _, ok := x.v.Queue("q"); ok {
+		t.Fatal("the queue does not expire by policy")
 	}
 }
 

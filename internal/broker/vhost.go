@@ -27,6 +27,8 @@ type Vhost struct {
 	undertakers sync.Pool // of *Publisher, for dead letters
 
 	top atomic.Pointer[topology] // what publishing reads
+	// policies are what new objects and changed policies are matched with.
+	policies atomic.Pointer[policies]
 
 	mu       sync.Mutex // serialises changes of the topology, guards bindings
 	bindings bindings
@@ -63,6 +65,7 @@ func (b *Broker) newVhost(ref meta.VhostRef, wire string, lenient bool) *Vhost {
 		noted: map[string]bool{}, env: b.env,
 	}
 	v.env.drop, v.env.bury = v.DropQueue, v.bury
+	v.policies.Store(&policies{})
 	top := &topology{}
 	for _, x := range predeclared() {
 		x.open()

@@ -16,6 +16,8 @@ const (
 	MaxQueues = 100_000
 	// MaxBindings is the number of durable bindings in a vhost.
 	MaxBindings = 500_000
+	// MaxPolicies is the number of policies and operator policies in a vhost.
+	MaxPolicies = 1_000
 )
 
 // How long they may be.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/auth"
+	"github.com/warrenmq/warren/internal/policy"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -123,6 +124,9 @@ func TestRules(t *testing.T) {
 		"permission not a pattern":  {s.SetPermission(Permission{Vhost: ref, Role: "worker", Configure: "(", Write: "", Read: ""}), ErrInvalid},
 		"queue in no vhost":         {s.PutQueue(Queue{Vhost: VhostRef{Cluster: ref.Cluster, Name: "no"}, Name: "q", UID: 99, Durable: true}), ErrNotFound},
 		"binding from no exchange":  {s.PutBinding(Binding{Vhost: ref, Source: "no", Destination: "q", DestinationType: ToQueue}), ErrNotFound},
+		"policy of nothing":         {second(s.SetPolicy(Policy{Vhost: ref, Policy: policy.Policy{Name: "p", ApplyTo: policy.All}})), ErrInvalid},
+		"policy in no vhost":        {second(s.SetPolicy(Policy{Vhost: VhostRef{Name: "no"}, Policy: policy.Policy{Name: "p", ApplyTo: policy.All, Definition: policy.Definition{"max-length": int64(1)}}})), ErrNotFound},
+		"no such policy":            {s.ClearPolicy(ref, "p", true), ErrNotFound},
 		"overlap too long":          {second(s.ResetKey(ref.Cluster, "worker", 1000*24*time.Hour)), ErrInvalid},
 	} {
 		if !errors.Is(c.err, c.kind) {
@@ -403,6 +407,15 @@ func TestReplay(t *testing.T) {
 			},
 			"no binding": func(t *rapid.T) {
 				_ = s.DeleteBinding(Binding{Vhost: ref(), Source: name.Draw(t, "x"), Destination: name.Draw(t, "q"), DestinationType: ToQueue, RoutingKey: "k"})
+			},
+			"policy": func(t *rapid.T) {
+				_, _ = s.SetPolicy(Policy{Vhost: ref(), Policy: policy.Policy{
+					Name: name.Draw(t, "policy"), Pattern: "^(?!amq).*", ApplyTo: policy.All, Priority: int64(rapid.IntRange(-2, 2).Draw(t, "priority")),
+					Definition: policy.Definition{"max-length": int64(1 << 60), "overflow": "drop-head"}, Operator: rapid.Bool().Draw(t, "operator"),
+				}})
+			},
+			"no policy": func(t *rapid.T) {
+				_ = s.ClearPolicy(ref(), name.Draw(t, "policy"), rapid.Bool().Draw(t, "operator"))
 			},
 			"": func(*rapid.T) { ops++ },
 		})

@@ -41,7 +41,7 @@ type Record struct {
 }
 
 // Subject is a thing that records are about: [Cluster], [Vhost], [Role], [Permission], [Exchange],
-// [Queue], [Binding] or [Reservation]. Nothing outside this package implements it.
+// [Queue], [Binding], [Policy] or [Reservation]. Nothing outside this package implements it.
 type Subject interface {
 	// Check says why op cannot be applied to s. It changes nothing.
 	check(s *State, op Op) error
@@ -81,6 +81,7 @@ type line struct {
 	Exchange    *exchangeLine `json:"exchange,omitempty"`
 	Queue       *queueLine    `json:"queue,omitempty"`
 	Binding     *bindingLine  `json:"binding,omitempty"`
+	Policy      *Policy       `json:"policy,omitempty"`
 	Reservation *Reservation  `json:"reservation,omitempty"`
 }
 
@@ -118,6 +119,8 @@ func AppendRecord(dst []byte, r Record) ([]byte, error) {
 		l.Queue = &queueLine{Queue: subject, Arguments: encodeArguments(subject.Arguments)}
 	case Binding:
 		l.Binding = &bindingLine{Binding: subject, RoutingKey: octets(subject.RoutingKey), Arguments: encodeArguments(subject.Arguments)}
+	case Policy:
+		l.Policy = &subject
 	case Reservation:
 		l.Reservation = &subject
 	default:
@@ -174,6 +177,9 @@ func (l *line) subjects() ([]Subject, error) {
 	}
 	if l.Permission != nil {
 		found = append(found, *l.Permission)
+	}
+	if l.Policy != nil {
+		found = append(found, *l.Policy)
 	}
 	if l.Reservation != nil {
 		found = append(found, *l.Reservation)

@@ -28,6 +28,8 @@ type vhostState struct {
 	exchanges map[string]Exchange
 	queues    map[string]Queue
 	bindings  bindingSet
+	policies  map[string]Policy
+	operators map[string]Policy // operator policies
 }
 
 type roleState struct {
@@ -117,6 +119,9 @@ func (c *clusterState) records(yield func(Record) bool) bool {
 
 func (v *vhostState) records(yield func(Record) bool) bool {
 	if !yield(Record{Op: OpPut, Subject: v.Vhost}) || !yieldSorted(yield, v.exchanges) || !yieldSorted(yield, v.queues) {
+		return false
+	}
+	if !yieldSorted(yield, v.policies) || !yieldSorted(yield, v.operators) {
 		return false
 	}
 	for _, b := range v.bindings.sorted() {

@@ -75,6 +75,8 @@ func (v Vhost) put(s *State) []Change {
 		exchanges: make(map[string]Exchange),
 		queues:    make(map[string]Queue),
 		bindings:  newBindingSet(),
+		policies:  make(map[string]Policy),
+		operators: make(map[string]Policy),
 	}
 	return []Change{{Kind: VhostCreated, Cluster: v.Cluster, Vhost: v.Name}}
 }
@@ -143,7 +145,7 @@ func (s *Store) PutVhost(ref VhostRef, o VhostOptions) (v Vhost, created bool, e
 	return v, created, nil
 }
 
-// DeleteVhost deletes a vhost and everything in it: permissions, exchanges, queues, bindings.
+// DeleteVhost deletes a vhost and everything in it: permissions, policies, exchanges, queues, bindings.
 func (s *Store) DeleteVhost(ref VhostRef) error {
 	return s.mutate(func() (Record, error) {
 		resolved := s.resolve(ref)

@@ -16,9 +16,10 @@ const (
 	ClusterDeleted                          // Cluster, after all that was in it.
 	VhostCreated                            // Cluster, Vhost.
 	VhostChanged                            // Cluster, Vhost: its description, tags or defaults.
-	VhostDeleted                            // Cluster, Vhost; its permissions, exchanges, queues and bindings are gone too.
+	VhostDeleted                            // Cluster, Vhost; its permissions, policies, exchanges, queues and bindings are gone too.
 	RoleChanged                             // Cluster, Role: made, changed, disabled, key reset, or deleted with its permissions. Ask Stale.
 	PermissionChanged                       // Cluster, Vhost, Role: set or cleared. Ask Rights.
+	PolicyChanged                           // Cluster, Vhost, Policy, Operator: a policy was set or cleared. Ask Policies.
 )
 
 // Change is one thing that happened to the definitions. Fields that the kind does not name are
@@ -28,6 +29,9 @@ type Change struct {
 	Cluster string // Id.
 	Vhost   string // Name inside the cluster.
 	Role    string
+	// Policy is the name of a policy; Operator says that it is an operator policy.
+	Policy   string
+	Operator bool
 }
 
 // Watchers is the list of who is told. It has its own lock, because watching and cancelling is

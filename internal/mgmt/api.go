@@ -37,6 +37,9 @@ type Options struct {
 	// NodeName names this node, as in rabbit@host.
 	NodeName string
 	Now      func() time.Time
+	// Applied waits until the node works by the definitions as they are; nil:
+	// it always does.
+	Applied func()
 }
 
 // API answers requests.
@@ -76,6 +79,7 @@ func New(o Options) (*API, error) {
 	for _, list := range [][]route{
 		a.overviewRoutes(), a.clusterRoutes(), a.roleRoutes(), a.vhostRoutes(), a.userRoutes(), a.permissionRoutes(),
 		a.exchangeRoutes(), a.queueRoutes(), a.bindingRoutes(), a.connectionRoutes(), a.healthRoutes(),
+		a.policyRoutes(),
 	} {
 		a.routes = append(a.routes, list...)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/broker"
 	"github.com/warrenmq/warren/internal/meta"
+	"github.com/warrenmq/warren/internal/policy"
 )
 
 // caller is who makes a request.
@@ -273,6 +274,9 @@ func asStatus(err error) *statusError {
 			return &statusError{http.StatusUnauthorized, "not_authorised", "Access refused."}
 		}
 		return &statusError{http.StatusBadRequest, "bad_request", e.Text}
+	}
+	if e, ok := errors.AsType[*policy.Error](err); ok {
+		return &statusError{http.StatusBadRequest, "bad_request", e.Error()}
 	}
 	switch {
 	case errors.Is(err, meta.ErrNotFound):

@@ -29,10 +29,14 @@ type exchangeView struct {
 	AutoDelete bool      `json:"auto_delete"`
 	Internal   bool      `json:"internal"`
 	Arguments  arguments `json:"arguments"`
+
+	policied
 }
 
 func newExchangeView(v *broker.Vhost, x *broker.Exchange) exchangeView {
-	return exchangeView{x.Name, v.Wire(), x.Type, x.Durable, x.AutoDelete, x.Internal, arguments(x.Arguments)}
+	return exchangeView{
+		x.Name, v.Wire(), x.Type, x.Durable, x.AutoDelete, x.Internal, arguments(x.Arguments), newPolicied(x.Policy()),
+	}
 }
 
 func (a *API) listExchanges(c *call) (any, error) {

@@ -60,6 +60,7 @@ type queueView struct {
 	Stats      messageStats   `json:"message_stats"`
 	List       []consumerView `json:"consumer_details,omitempty"`
 
+	policied
 	totals
 }
 
@@ -68,7 +69,7 @@ func (a *API) queueView(v *broker.Vhost, q *broker.Queue, details bool) queueVie
 	w := queueView{
 		Name: q.Name, Vhost: v.Wire(), Type: "classic", Node: a.NodeName, State: "running", Durable: q.Durable,
 		AutoDelete: q.AutoDelete, Exclusive: q.Exclusive, Arguments: arguments(q.Arguments), Consumers: s.Consumers,
-		Memory: s.Bytes, Bytes: s.Bytes, ReadyBytes: s.ReadyBytes,
+		Memory: s.Bytes, Bytes: s.Bytes, ReadyBytes: s.ReadyBytes, policied: newPolicied(q.Policy()),
 	}
 	w.add(&s)
 	w.Stats.add(s.Stats)

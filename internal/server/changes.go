@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/warrenmq/warren/internal/meta"
+	"github.com/warrenmq/warren/internal/policy"
 )
 
 // later is what is to be done because the definitions changed. Doing it takes
@@ -15,9 +16,10 @@ type later struct {
 	mu   sync.Mutex
 	list []func()
 	more chan struct{} // holds one token when list may not be empty
+	over chan struct{} // closed when nothing is done any more
 }
 
-func newLater() *later { return &later{more: make(chan struct{}, 1)} }
+func newLater() *later { return &later{more: make(chan struct{}, 1), over: make(chan struct{})} }
 
 func (l *later) add(f func()) {
 	l.mu.Lock()
@@ -37,8 +39,19 @@ func (l *later) take() []func() {
 	return list
 }
 
+// wait returns when all that was added before is done, or nothing is any more.
+func (l *later) wait() {
+	done := make(chan struct{})
+	l.add(func() { close(done) })
+	select {
+	case <-done:
+	case <-l.over:
+	}
+}
+
 // run does what was added until ctx ends.
 func (l *later) run(ctx context.Context) {
+	defer close(l.over)
 	for {
 		select {
 		case <-ctx.Done():
@@ -67,6 +80,8 @@ func (s *Server) changed(c meta.Change) {
 		}
 	case meta.RoleChanged, meta.PermissionChanged:
 		s.later.add(func() { s.registry.Revalidate(c.Cluster, c.Role) })
+	case meta.PolicyChanged:
+		s.later.add(func() { s.changePolicies(ref, c.Policy, c.Operator) })
 	case meta.ClusterCreated, meta.ClusterChanged, meta.ClusterDeleted, meta.VhostChanged:
 	}
 }
@@ -83,4 +98,22 @@ func (s *Server) open(ref meta.VhostRef) {
 		return
 	}
 	s.broker.AddVhost(v, wireName(c, v))
+}
+
+// changePolicies lets the objects of a vhost follow a change of its policies.
+func (s *Server) changePolicies(ref meta.VhostRef, name string, operator bool) {
+	v, ok := s.broker.Vhost(ref)
+	list, err := s.store.Policies(ref)
+	if ok && err == nil { // else the vhost is gone
+		v.ChangePolicies(plain(list), name, operator)
+	}
+}
+
+// plain takes the vhost off policies.
+func plain(list []meta.Policy) []policy.Policy {
+	policies := make([]policy.Policy, 0, len(list))
+	for i := range list {
+		policies = append(policies, list[i].Policy)
+	}
+	return policies
 }

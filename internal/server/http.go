@@ -23,6 +23,7 @@ func (s *Server) newAPI(host string) (*mgmt.API, error) {
 	return mgmt.New(mgmt.Options{
 		Store: s.store, Broker: s.broker, Registry: s.registry, Logger: s.opts.Logger, Version: s.opts.Version,
 		Address: s.opts.Address, NodeName: "warren@" + host, Now: s.opts.Now,
+		Applied: s.later.wait,
 	})
 }
 
@@ -33,6 +34,9 @@ func (s *Server) ServeHTTP(l net.Listener) error { return s.serveHTTP(l, s.api.H
 // ServeOwner answers the HTTP API at a socket that only the owner of the data
 // directory can open.
 func (s *Server) ServeOwner(l net.Listener) error { return s.serveHTTP(l, s.api.OwnerHandler()) }
+
+// OwnerHandler is the HTTP API for the owner of the node, who need not log in.
+func (s *Server) OwnerHandler() http.Handler { return s.api.OwnerHandler() }
 
 func (s *Server) serveHTTP(l net.Listener, h http.Handler) error {
 	web := &http.Server{

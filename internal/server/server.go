@@ -156,6 +156,11 @@ func (s *Server) restoreVhost(c meta.Cluster, v meta.Vhost) error {
 	if err != nil {
 		return err
 	}
+	policies, err := s.store.Policies(v.Ref())
+	if err != nil {
+		return err
+	}
+	to.RestorePolicies(plain(policies))
 	for _, x := range exchanges {
 		to.RestoreExchange(x)
 	}

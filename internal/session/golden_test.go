@@ -26,7 +26,8 @@ import (
 // The files in testdata are conversations: lines "C 1: queue.declare Queue=q"
 // are sent, lines "S 1: queue.declare-ok Queue=q" are what must come back, the
 // number being the channel (none: channel 0). Two connections are called C, S
-// and D, T. Content is written as `content "body" DeliveryMode=2`. Lines that
+// and D, T. Lines "M: PUT /api/… {…}" are requests to the HTTP API and "N: 204 …"
+// what it answers. Content is written as `content "body" DeliveryMode=2`. Lines that
 // begin with # are for the reader. Go test -rewrite writes the answers down.
 var rewrite = flag.Bool("rewrite", false, "write the server's answers into the golden files")
 
@@ -71,6 +72,11 @@ func play(t *testing.T, script string) string {
 		switch {
 		case strings.HasPrefix(line, "S") || strings.HasPrefix(line, "T"):
 			continue // what comes is written below
+		case strings.HasPrefix(line, "N: "):
+			continue
+		case strings.HasPrefix(line, "M: "):
+			out.WriteString(line + manage(b, line))
+			continue
 		case strings.HasPrefix(line, "C") || strings.HasPrefix(line, "D"):
 			p := ends[line[0]]
 			if p == nil {
@@ -96,6 +102,14 @@ func play(t *testing.T, script string) string {
 		}
 	}
 	return out.String()
+}
+
+// manage makes a request of a script.
+func manage(b *warrentest.Broker, line string) string {
+	method, rest, _ := strings.Cut(strings.TrimSpace(line[2:]), " ")
+	path, body, _ := strings.Cut(rest, " ")
+	status, answer := b.Manage(method, path, body)
+	return strings.TrimSpace(fmt.Sprintf("N: %d %s", status, answer)) + "\n"
 }
 
 func isAnswer(line string) bool { return strings.HasPrefix(line, "S") || strings.HasPrefix(line, "T") }
