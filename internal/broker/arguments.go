@@ -55,7 +55,7 @@ func queueArguments() map[string]argument {
 		"x-max-length":                    {number(0, 1<<62), always},
 		"x-max-length-bytes":              {number(0, 1<<62), always},
 		"x-max-priority":                  {checkPriority, notYet},
-		"x-overflow":                      {checkOverflow, func(v any) bool { return v == "drop-head" }},
+		"x-overflow":                      {checkOverflow, always},
 		"x-dead-letter-exchange":          {text, always},
 		"x-dead-letter-routing-key":       {checkDeadLetterKey, always},
 		"x-dead-letter-strategy":          {checkStrategy, always},

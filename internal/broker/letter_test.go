@@ -194,6 +194,30 @@ func TestDeadLetterTargets(t *testing.T) {
 	}
 }
 
+// TestRefused: a batch of which a part finds room.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	x := newBench(t)
+	q := x.to("q", "d", amqp.Field{Key: "x-max-length", Value: int32(3)}, amqp.Field{Key: "x-overflow", Value: "reject-publish-dlx"})
+	x.declare("d")
+	c := &Consumer{Tag: "t", Prefetch: 2}
+	if err := x.v.Consume(x.a, "q", c, &sleeper{}, func() {}); err != nil {
+		t.Fatal(err)
+	}
+	x.publish("q", "1", "2", "3", "4", "5", "6", "7")
+	if q.Ready() != 5 {
+		t.Fatalf("%d ready, want two that are promised and three", q.Ready())
+	}
+	x.has("d", "6", "7")
+	ds := c.Take(10, 1<<20, nil)
+	if len(ds) != 2 || ds[0].Seq+1 != ds[1].Seq {
+		t.Fatalf("took %d", len(ds))
+	}
+	x.publish("q", "8")
+	x.has("d", "8")
+	x.has("q", "3", "4", "5")
+}
+
 // TestManyDeadLetters lets many expire at once, down a chain of queues.
 func TestManyDeadLetters(t *testing.T) {
 	t.Parallel()

@@ -27,12 +27,21 @@ type Message struct {
 	Expires bool
 	TTL     int64
 
+	// Ticket is what Publisher.Refused is told when a queue refuses the message;
+	// not 0.
+	Ticket uint64
+
 	dead, seen bool // as in queue.Message
 }
 
 // Publisher publishes for one connection. It gathers what one socket read
 // brought and enters each queue once. It belongs to the connection's reader.
 type Publisher struct {
+	// Refused, if set, is told during Flush, before durable may run, the
+	// tickets of messages that a queue had no room for. One may come twice, and
+	// 0 for one that is not known.
+	Refused func(tickets []uint64)
+
 	vhost *Vhost
 	slabs slab.Writer
 	log   Log
@@ -69,6 +78,44 @@ type run struct {
 	messages []queue.Message
 	images   []int // index into batch.Images for each message, -1: not logged
 	timed    bool  // some have a deadline
+	// tickets are as many as messages when the queue may refuse some.
+	tickets []uint64
+	refused []uint64 // tickets
+}
+
+// note keeps the ticket of the message that was just appended. Of those before
+// it there is none when the queue begins to refuse just now.
+func (r *run) note(ticket uint64) {
+	for len(r.tickets) < len(r.messages)-1 {
+		r.tickets = append(r.tickets, 0)
+	}
+	r.tickets = append(r.tickets, ticket)
+}
+
+// refuse takes the messages at some places out.
+func (r *run) refuse(places []int) {
+	n := 0
+	for i := range r.messages {
+		if len(places) > 0 && places[0] == i {
+			places = places[1:]
+			ticket := uint64(0) // the queue has begun to refuse since it was entered
+			if i < len(r.tickets) {
+				ticket = r.tickets[i]
+			}
+			r.refused = append(r.refused, ticket)
+			continue
+		}
+		r.messages[n], r.images[n] = r.messages[i], r.images[i]
+		n++
+	}
+	clear(r.messages[n:])
+	r.messages, r.images = r.messages[:n], r.images[:n]
+}
+
+func (r *run) reset() {
+	clear(r.messages)
+	r.queue, r.messages, r.images, r.timed = nil, r.messages[:0], r.images[:0], false
+	r.tickets, r.refused = r.tickets[:0], nil
 }
 
 // manyRuns is from how many queues on a flush finds them by map.
@@ -110,6 +157,9 @@ func (p *Publisher) enter(m *Message) int {
 		r := p.run(q)
 		r.messages = append(r.messages, msg)
 		r.timed = r.timed || m.Expires
+		if q.refuses.Load() {
+			r.note(m.Ticket)
+		}
 		if msg.Persistent {
 			r.images = append(r.images, logged)
 		} else {
@@ -193,7 +243,10 @@ func (p *Publisher) flush(durable func(error), here bool) (longest *Queue, logge
 	for i := range p.runs {
 		r := &p.runs[i]
 		logged := slices.ContainsFunc(r.images, func(image int) bool { return image >= 0 })
-		first, then, ok := r.queue.publish(r.messages, logged, r.timed, &p.woken)
+		first, then, ok := r.queue.publish(r, logged, &p.woken)
+		if r.refused != nil && p.Refused != nil {
+			p.Refused(r.refused)
+		}
 		p.then = then.add(r.queue, p.then)
 		if ok && logged {
 			p.place(r, first)
@@ -205,8 +258,7 @@ func (p *Publisher) flush(durable func(error), here bool) (longest *Queue, logge
 		if r.queue.Consumers() > 0 && (longest == nil || r.queue.Ready() > longest.Ready()) {
 			longest = r.queue
 		}
-		clear(r.messages)
-		r.queue, r.messages, r.images, r.timed = nil, r.messages[:0], r.images[:0], false
+		r.reset()
 	}
 	p.runs, p.gathered = p.runs[:0], 0
 	clear(p.byQueue)

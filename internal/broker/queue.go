@@ -31,6 +31,7 @@ type Queue struct {
 	lease     atomic.Int64 // milliseconds for which it may be unused, 0: for ever
 	used      atomic.Int64 // when it was, Unix milliseconds; kept when there is a lease
 	timer     timer
+	refuses   atomic.Bool // publishes for which there is no room
 
 	mu        sync.Mutex // guards what follows
 	state     queue.State
@@ -426,11 +427,12 @@ func (q *Queue) free(where []any) {
 	}
 }
 
-// publish takes messages in and returns the sequence number of the first; ok
-// is false when the queue was deleted, whose messages go with it. It sets the
-// messages' deadlines. When some of them are logged, appended must follow, and
-// then finish. The consumers that are to be woken are appended to wake.
-func (q *Queue) publish(batch []queue.Message, logged, timed bool, wake *[]*queue.Consumer) (first uint64, then after, ok bool) {
+// publish takes the messages of a run in and returns the sequence number of
+// the first; ok is false when the queue was deleted, whose messages go with it.
+// It sets the messages' deadlines, and leaves those in the run that it did not
+// refuse. When some of them are logged, appended must follow, and then finish.
+// The consumers that are to be woken are appended to wake.
+func (q *Queue) publish(r *run, logged bool, wake *[]*queue.Consumer) (first uint64, then after, ok bool) {
 	q.mu.Lock()
 	if q.closed {
 		q.mu.Unlock()
@@ -441,11 +443,14 @@ func (q *Queue) publish(batch []queue.Message, logged, timed bool, wake *[]*queu
 		q.unlogged = append(q.unlogged, first)
 	}
 	now := int64(0)
-	if timed || q.settings.MessageTTL != nil {
+	if r.timed || q.settings.MessageTTL != nil {
 		now = q.env.soon()
 	}
-	q.state.Publish(batch, now, &q.fx)
-	q.stats.Published += uint64(len(batch))
+	q.state.Publish(r.messages, now, &q.fx)
+	if len(q.fx.Refused) > 0 {
+		r.refuse(q.fx.Refused)
+	}
+	q.stats.Published += uint64(len(r.messages))
 	then, *wake = q.end(*wake)
 	return first, then, true
 }

@@ -46,7 +46,9 @@ func readSettings(args amqp.Table) (s Settings) {
 // state is the part that the state machine acts on.
 func (s Settings) state() queue.Settings {
 	return queue.Settings{
-		MaxMessages: s.MaxLength, MaxBytes: s.MaxBytes, TTL: s.MessageTTL, DeadLetters: s.DeadLetterExchange != nil,
+		MaxMessages: s.MaxLength, MaxBytes: s.MaxBytes, TTL: s.MessageTTL,
+		Refuse:     s.Overflow == "reject-publish" || s.Overflow == "reject-publish-dlx",
+		RefusedDie: s.Overflow == "reject-publish-dlx", DeadLetters: s.DeadLetterExchange != nil,
 	}
 }
 
@@ -61,7 +63,9 @@ func (q *Queue) configure(e *policy.Effective) {
 	}
 	q.lease.Store(lease)
 	q.touch()
-	q.state.Configure(q.settings.state())
+	set := q.settings.state()
+	q.refuses.Store(set.Refuse)
+	q.state.Configure(set)
 }
 
 // Settings returns what is in effect: arguments and policies.

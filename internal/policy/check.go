@@ -149,7 +149,7 @@ func checkDefinition(p *Policy) error {
 		if !s.valid(v) {
 			return refuse("%s is not a valid %s", term(v), s.noun)
 		}
-		if s.later || key == "overflow" && v != "drop-head" {
+		if s.later {
 			return refuse("policy setting '%s' is not supported yet by this broker", key)
 		}
 	}

@@ -152,16 +152,30 @@ func (x *machine) done() {
 func (x *machine) publish(n int) {
 	var batch []Message
 	for i := range n {
-		sl, off, dst := x.w.Alloc(16)
-		binary.BigEndian.PutUint64(dst, x.m.next+uint64(i))
+		sl, off, _ := x.w.Alloc(16)
 		m := Message{Slab: sl, Off: off, Size: 16, RouteLen: 2, Persistent: i%2 == 0}
 		if x.timed && (i+n)%3 == 0 {
 			m.Deadline = x.now + int64((i*7+n*5)%200)
 		}
 		batch = append(batch, m)
 	}
+	images := make([][]byte, n) // the number is not known before
+	for i := range batch {
+		images[i] = batch[i].Slab.Bytes(batch[i].Off, 16)
+		binary.BigEndian.PutUint64(images[i], x.m.next+uint64(i))
+	}
+	before := x.s.pool + len(x.s.returned)
 	x.s.Publish(batch, x.now, &x.fx)
+	if most := x.s.set.MaxMessages; x.s.set.Refuse && len(x.fx.Refused) > 0 && int64(x.s.pool+len(x.s.returned)) != max(*most, int64(before)) {
+		x.t.Fatalf("%d of %d refused with %d ready of %d", len(x.fx.Refused), n, x.s.pool+len(x.s.returned), *most)
+	} else if x.s.set.Refuse && int64(x.s.pool+len(x.s.returned)) > max(*most, int64(before)) {
+		x.t.Fatalf("%d ready of %d", x.s.pool+len(x.s.returned), *most)
+	}
 	for i := range n {
+		if slices.Contains(x.fx.Refused, i) {
+			continue
+		}
+		binary.BigEndian.PutUint64(images[i], x.m.next)
 		x.m.until[x.m.next] = batch[i].Deadline
 		x.m.state[x.m.next], x.m.pers[x.m.next] = stateReady, i%2 == 0
 		x.m.next++
@@ -446,6 +460,10 @@ func TestModel(t *testing.T) {
 		if x.timed && rapid.IntRange(0, 2).Draw(t, "ttl") == 0 {
 			set.TTL = new(int64)
 			*set.TTL = int64(rapid.IntRange(0, 150).Draw(t, "ttl"))
+		}
+		if !x.timed && rapid.IntRange(0, 2).Draw(t, "limited") == 0 {
+			set.Refuse, set.MaxMessages = true, new(int64)
+			*set.MaxMessages = int64(rapid.IntRange(0, 100).Draw(t, "most"))
 		}
 		x.s.Configure(set)
 		x.m = model{until: map[uint64]int64{}, state: map[uint64]uint32{}, redel: map[uint64]bool{}, owner: map[uint64]int{}, pers: map[uint64]bool{}}

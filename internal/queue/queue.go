@@ -49,6 +49,8 @@ type Effects struct {
 	Freed []any
 	// Dead lists messages that died, when Settings.DeadLetters asks for them.
 	Dead []Dead
+	// Refused are the places in the batch of messages that were not taken.
+	Refused []int
 	// Fetch lists the first numbers of runs outside of memory in which
 	// messages expire: ThawAt and Thawed should follow.
 	Fetch []uint64
@@ -61,6 +63,7 @@ type Effects struct {
 func (fx *Effects) Reset() {
 	clear(fx.Freed)
 	fx.Wake, fx.Settled, fx.Freed, fx.Load = fx.Wake[:0], fx.Settled[:0], fx.Freed[:0], false
+	fx.Refused = fx.Refused[:0]
 	fx.Dead, fx.Fetch = nil, fx.Fetch[:0] // the owner keeps Dead
 }
 
@@ -113,24 +116,34 @@ func (s *State) Head() uint64 { return max(s.head, s.furthest) }
 
 // Publish takes messages in, at the end of the queue; the first of them gets
 // sequence number Next. Now, in Unix milliseconds, is needed when the queue has
-// a TTL or a message a deadline: Publish sets the deadlines of the batch.
+// a TTL or a message a deadline: Publish sets the deadlines of the batch. Those
+// for which there is no room may be refused, see Settings.Refuse: they get no
+// sequence number.
 func (s *State) Publish(batch []Message, now int64, fx *Effects) {
 	soon := now > 0 && s.setDeadlines(batch, now)
-	for i := range batch {
-		s.slots.push(&batch[i])
-		s.readyBytes += int64(batch[i].Size)
-		s.bytes += int64(batch[i].Size)
-		if batch[i].Persistent {
-			s.persistentBytes += int64(batch[i].Size)
+	if s.set.Refuse && s.limited() {
+		s.publishSome(batch, fx)
+	} else {
+		for i := range batch {
+			s.push(&batch[i])
 		}
+		s.pool += len(batch)
 	}
-	s.pool += len(batch)
 	if soon {
 		s.offer(fx)
 		s.Expire(now, fx)
 	}
 	s.distribute(fx)
 	s.dropHead(fx)
+}
+
+func (s *State) push(m *Message) {
+	s.slots.push(m)
+	s.readyBytes += int64(m.Size)
+	s.bytes += int64(m.Size)
+	if m.Persistent {
+		s.persistentBytes += int64(m.Size)
+	}
 }
 
 // setDeadlines lowers the deadlines of new messages to the queue's TTL, and

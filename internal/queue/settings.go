@@ -6,6 +6,10 @@ type Settings struct {
 	// MaxMessages and MaxBytes bound the messages that wait (x-max-length,
 	// x-max-length-bytes). Nil is no limit.
 	MaxMessages, MaxBytes *int64
+	// Refuse says that a message for which there is no room is not taken,
+	// instead of another being dropped for it (x-overflow reject-publish), and
+	// RefusedDie that it is a dead letter then (reject-publish-dlx).
+	Refuse, RefusedDie bool
 	// TTL is how long a message may wait, in milliseconds. Nil: for ever.
 	TTL *int64
 	// DeadLetters says that the owner wants to have what dies: Effects.Dead.
@@ -17,7 +21,7 @@ type Settings struct {
 // next Expire, which is due at once.
 func (s *State) Configure(set Settings) {
 	s.set = set
-	s.overfull = s.limited() && s.over()
+	s.overfull = s.limited() && !set.Refuse && s.over()
 }
 
 // Reason is why a message died.
@@ -53,10 +57,37 @@ func (s *State) over() bool {
 	return l.MaxMessages != nil && int64(s.pool+len(s.returned)) > *l.MaxMessages || l.MaxBytes != nil && s.readyBytes > *l.MaxBytes
 }
 
+// publishSome is Publish for a queue that refuses what it has no room for. What
+// consumers can take at once takes no room.
+func (s *State) publishSome(batch []Message, fx *Effects) {
+	for i := range batch {
+		m := &batch[i]
+		if s.full(m.Size) {
+			fx.Refused = append(fx.Refused, i)
+			if s.set.RefusedDie && s.set.DeadLetters {
+				fx.Dead = append(fx.Dead, Dead{
+					Image: m.Slab.Bytes(m.Off, m.Size), RouteLen: int(m.RouteLen), Dead: m.Dead, Reason: MaxLen,
+				})
+			}
+			continue
+		}
+		s.push(m)
+		s.pool++
+		s.offer(fx)
+	}
+}
+
+// full reports whether there is no room for one more message.
+func (s *State) full(size uint32) bool {
+	l := &s.set
+	return l.MaxMessages != nil && int64(s.pool+len(s.returned)) >= *l.MaxMessages ||
+		l.MaxBytes != nil && s.readyBytes+int64(size) > *l.MaxBytes
+}
+
 // dropHead drops the oldest messages that wait while there are too many. What
 // is promised to a consumer counts as delivered.
 func (s *State) dropHead(fx *Effects) {
-	if s.limited() {
+	if s.limited() && !s.set.Refuse {
 		s.dropSome(s.pool+len(s.returned), fx)
 	}
 }

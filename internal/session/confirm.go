@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/warrenmq/warren/amqp"
@@ -24,9 +25,10 @@ type confirms struct {
 }
 
 type confirmBatch struct {
-	tags []confirmTag
-	done bool
-	err  error
+	tags  []confirmTag
+	nacks []uint64 // tickets of what queues refused; 0 among them: of anything
+	done  bool
+	err   error
 }
 
 // confirmTag: the channel's publishes after from, up to upTo.
@@ -61,14 +63,50 @@ func (c *Conn) sendConfirms(b *confirmBatch) {
 		for _, t := range b.tags {
 			switch {
 			case t.ch.confirm.closed:
-			case b.err != nil:
+			case b.err != nil || slices.Contains(b.nacks, 0):
 				buf = amqp.AppendNack(buf, t.channel, t.upTo, t.upTo-t.from > 1, true)
+			case b.nacks != nil:
+				buf = b.appendMixed(buf, t)
 			default:
 				buf = amqp.AppendAck(buf, t.channel, t.upTo, t.upTo-t.from > 1)
 			}
 		}
 		return buf
 	})
+}
+
+// ticket stands for a publish of a channel in the batch.
+func ticket(channel uint16, tag uint64) uint64 { return tag<<16 | uint64(channel) }
+
+// notTaken notes what queues refused: it is not confirmed, the rest of the batch
+// is.
+func (c *Conn) notTaken(tickets []uint64) {
+	c.refused += len(tickets)
+	if c.present != nil {
+		c.present.nacks = append(c.present.nacks, tickets...)
+	}
+}
+
+// appendMixed acknowledges what of a channel was taken and negatively what was
+// refused.
+func (b *confirmBatch) appendMixed(buf []byte, t confirmTag) []byte {
+	slices.Sort(b.nacks)
+	last := t.from
+	for _, n := range slices.Compact(b.nacks) {
+		tag := n >> 16
+		if uint16(n&0xffff) != t.channel || tag <= t.from || tag > t.upTo {
+			continue
+		}
+		if tag-1 > last {
+			buf = amqp.AppendAck(buf, t.channel, tag-1, tag-1-last > 1)
+		}
+		buf = amqp.AppendNack(buf, t.channel, tag, false, true)
+		last = tag
+	}
+	if t.upTo > last {
+		buf = amqp.AppendAck(buf, t.channel, t.upTo, t.upTo-last > 1)
+	}
+	return buf
 }
 
 // selectConfirms answers confirm.select.

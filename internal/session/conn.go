@@ -62,6 +62,8 @@ type Conn struct {
 	taken        []outstanding
 	confirms     confirms
 	confirming   []confirmTag
+	present      *confirmBatch // that is being flushed
+	refused      int           // publishes that queues had no room for
 	settled      []func(error) // confirms of the batch that needed no log
 	held         *consumer     // its consume-ok waits for the batch's end
 	blockedSent  bool
@@ -440,7 +442,9 @@ func (c *Conn) flushPublished(here bool) *broker.Queue {
 	}
 	c.confirming = nil
 	done := c.confirmed(b)
+	c.present = b
 	q, logged := c.pub.Flush(done, here)
+	c.present = nil
 	if !logged {
 		c.settled = append(c.settled, done)
 	}

@@ -277,6 +277,7 @@ func (c *Conn) enter(wire string) bool {
 		return false
 	}
 	c.vhost, c.pub = v, v.NewPublisher()
+	c.pub.Refused = c.notTaken
 	c.actor.Store(&broker.Actor{User: c.identity.Role, Rights: rights, Conn: c.id})
 	c.describe()
 	c.cfg.Registry.opened(c)
