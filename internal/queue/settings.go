@@ -60,6 +60,7 @@ func (s *State) over() bool {
 // publishSome is Publish for a queue that refuses what it has no room for. What
 // consumers can take at once takes no room.
 func (s *State) publishSome(batch []Message, fx *Effects) {
+	s.offer(fx)
 	for i := range batch {
 		m := &batch[i]
 		if s.full(m.Size) {
