@@ -263,9 +263,9 @@ func (q *slots) split(c *chunk, n int) {
 	if c.ttl != nil {
 		rest.ttl = &deadlines{at: c.ttl.at[n:], first: c.ttl.first}
 		c.ttl.at = c.ttl.at[:n:n]
-		q.enter(rest)
 	}
 	q.chunks = slices.Insert(q.chunks, slices.Index(q.chunks, c)+1, rest)
+	q.enter(rest)
 	q.hint = nil
 }
 
