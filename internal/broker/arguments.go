@@ -3,6 +3,8 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/warrenmq/warren/amqp"
@@ -26,9 +28,21 @@ func notYet(any) bool { return false }
 // rules are the arguments that are known, by what they belong to.
 type rules struct {
 	queue, consumer map[string]argument
+	compared        []string // the keys of queue, in the order in which a redeclare is compared
 }
 
-func newRules() *rules { return &rules{queue: queueArguments(), consumer: consumerArguments()} }
+func newRules() *rules {
+	r := &rules{queue: queueArguments(), consumer: consumerArguments(), compared: []string{
+		"x-queue-type", "x-expires", "x-message-ttl", "x-dead-letter-exchange", "x-dead-letter-routing-key", "x-max-length",
+		"x-max-length-bytes", "x-max-priority", "x-overflow", // RabbitMQ's order of a classic queue
+	}}
+	for _, key := range slices.Sorted(maps.Keys(r.queue)) {
+		if !slices.Contains(r.compared, key) {
+			r.compared = append(r.compared, key)
+		}
+	}
+	return r
+}
 
 // maxMillis bounds TTLs and expiries: ten years, as RabbitMQ does.
 const maxMillis = 315_360_000_000
@@ -60,9 +74,9 @@ func queueArguments() map[string]argument {
 		"x-dead-letter-routing-key":       {checkDeadLetterKey, always},
 		"x-dead-letter-strategy":          {checkStrategy, always},
 		"x-single-active-consumer":        {checkBool, notYet},
-		"x-delivery-limit":                {number(-1<<62, 1<<62), notYet},
-		"x-quorum-initial-group-size":     {number(1, 1<<31), notYet},
-		"x-initial-cluster-size":          {number(1, 1<<31), notYet},
+		"x-delivery-limit":                {number(-1<<62, 1<<62), always},
+		"x-quorum-initial-group-size":     {number(1, 1<<31), always},
+		"x-initial-cluster-size":          {number(1, 1<<31), always},
 		"x-max-age":                       {text, notYet},
 		"x-stream-max-segment-size-bytes": {number(0, 3_000_000_000), notYet},
 		"x-stream-filter-size-bytes":      {number(16, 255), notYet},
@@ -233,6 +247,9 @@ func (v *Vhost) checkQueueType(d *QueueDeclare) *amqp.Error {
 	if property != "" {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "invalid property '%s' for %s", property, v.resource(KindQueue, d.Name))
 	}
+	if d.generated && t == "quorum" {
+		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "Cannot declare a server-named queue for type rabbit_quorum_queue")
+	}
 	refused := streamRefuses
 	if t == "quorum" {
 		refused = []string{"x-max-priority", "x-queue-mode", "x-max-age"}
@@ -242,6 +259,9 @@ func (v *Vhost) checkQueueType(d *QueueDeclare) *amqp.Error {
 			return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "invalid arg '%s' for %s of queue type rabbit_%s_queue",
 				key, v.resource(KindQueue, d.Name), t)
 		}
+	}
+	if t == "quorum" {
+		return nil // of one member: this node
 	}
 	return v.invalidArgument(d.Name, "x-queue-type", fmt.Sprintf("\"queue type '%s' is not supported yet by this broker\"", t))
 }

@@ -37,6 +37,8 @@ type Restored struct {
 	Next uint64       // the next message's sequence number
 	// Delivered is up to where messages may have been delivered.
 	Delivered uint64
+	// Tries are of those that were delivered and came back.
+	Tries map[uint64]queue.Tries
 }
 
 // uids finds durable queues by their number in the Log.

@@ -138,6 +138,9 @@ func (c *Consumer) Take(limit, budget int, dst []queue.Delivery) []queue.Deliver
 	if !q.settleLevel(dst[n:]) {
 		return dst[:n]
 	}
+	for i := n; i < len(dst); i++ {
+		q.count(&dst[i])
+	}
 	return dst
 }
 
@@ -163,7 +166,9 @@ func (v *Vhost) Get(a *Actor, name string, noAck bool) (q *Queue, d queue.Delive
 		more = q.fx.Load && !q.broken
 		q.unlock()
 	}
-	ok = ok && q.settleLevel([]queue.Delivery{d})
+	if ok = ok && q.settleLevel([]queue.Delivery{d}); ok {
+		q.count(&d)
+	}
 	return q, d, left, ok, nil
 }
 
@@ -261,13 +266,19 @@ func (q *Queue) left(seqs []uint64) {
 
 // Return puts messages back that were delivered to c, or by basic.get when c
 // is nil.
-func (q *Queue) Return(c *Consumer, seqs []uint64) {
+func (q *Queue) Return(c *Consumer, seqs []uint64) { q.giveBack(c, seqs, false) }
+
+// Fail is Return for messages that c could not cope with, which counts for the
+// queue's delivery limit.
+func (q *Queue) Fail(c *Consumer, seqs []uint64) { q.giveBack(c, seqs, true) }
+
+func (q *Queue) giveBack(c *Consumer, seqs []uint64, failed bool) {
 	q.mu.Lock()
 	if q.closed {
 		q.mu.Unlock()
 		return
 	}
-	q.state.Return(c.inner(), seqs, &q.fx)
+	q.state.Return(c.inner(), seqs, failed, &q.fx)
 	q.unlock()
 }
 

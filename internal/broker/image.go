@@ -41,6 +41,40 @@ func Open(d *queue.Delivery) (Content, error) {
 	return c, nil
 }
 
+// count adds to a delivery's headers how often the message was delivered
+// before, when that is counted (RabbitMQ: x-delivery-count, x-acquired-count).
+func (q *Queue) count(d *queue.Delivery) {
+	if d.Tries == (queue.Tries{}) {
+		return
+	}
+	frames := d.Image[d.RouteLen+1:]
+	f, used, err := amqp.ParseFrame(frames, 1<<31)
+	if err != nil {
+		return // it came over the wire whole
+	}
+	h, err := amqp.ParseHeader(f.Payload)
+	if err != nil {
+		return
+	}
+	var p amqp.Properties
+	if p.Decode(h.Flags, h.Properties) != nil {
+		return
+	}
+	if q.Quorum {
+		p.Headers = with(p.Headers, "x-acquired-count", int64(d.Tries.Acquired))
+	}
+	if n := d.Tries.Failed; n > 0 {
+		p.Headers = with(p.Headers, "x-delivery-count", int64(n))
+	}
+	if len(p.Headers) == 0 {
+		return
+	}
+	p.Flags |= amqp.FlagHeaders
+	image := append(make([]byte, 0, len(d.Image)+64), d.Image[:d.RouteLen+1]...)
+	image = p.AppendHeader(image, 0, h.BodySize)
+	d.Image = append(image, frames[used:]...)
+}
+
 // Compose encodes a message for Publisher.Publish, as if it had come over the
 // wire in frames of at most frameMax bytes. Exchange and key must be short
 // strings.

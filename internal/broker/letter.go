@@ -76,7 +76,7 @@ func (p *Publisher) send(q *Queue, d *queue.Dead, set *Settings) {
 		keys = [][]byte{[]byte(*set.DeadLetterKey)}
 	}
 	m := l.compose(x.Name, keys)
-	m.seen = d.Reason == queue.Rejected // RabbitMQ says so of the copy too
+	m.seen = d.Reason == queue.Rejected || d.Reason == queue.Undeliverable // RabbitMQ says so of the copy too
 	p.sticky, p.queues, p.visited = false, p.queues[:0], p.visited[:0]
 	p.through(top, x, route.Message{Key: m.Key, Headers: m.Headers}, m.Extra)
 	p.dedup()

@@ -1,5 +1,7 @@
 package broker
 
+import "github.com/warrenmq/warren/internal/queue"
+
 // Log keeps what must survive: the messages that are persistent and where
 // they lie, and which of them are gone again. It is all that the broker knows
 // of disks.
@@ -29,6 +31,13 @@ type Batch struct {
 	Places    []Place  // the queues they went to
 	Settled   []Settled
 	Delivered []Delivered
+	Tried     []Tried
+}
+
+// Tried says how often a message was delivered and came back.
+type Tried struct {
+	Queue uint64
+	queue.Tried
 }
 
 func (b *Batch) reset() {

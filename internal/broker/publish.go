@@ -149,7 +149,7 @@ func (p *Publisher) enter(m *Message) int {
 	}
 	logged := -1
 	for _, q := range p.queues {
-		msg.Persistent = m.Persistent && q.Durable
+		msg.Persistent = q.Durable && (m.Persistent || q.Quorum)
 		if msg.Persistent && logged < 0 {
 			logged = len(p.batch.Images)
 			p.batch.Images = append(p.batch.Images, sl.Bytes(off, size))

@@ -19,7 +19,9 @@ type Queue struct {
 	Name                           string
 	UID                            uint64 // names the queue in the Log
 	Durable, AutoDelete, Exclusive bool
-	Arguments                      amqp.Table
+	// Quorum queues keep every message, and count deliveries.
+	Quorum    bool
+	Arguments amqp.Table
 
 	owner  uint64 // connection of an exclusive queue
 	env    *env
@@ -81,6 +83,8 @@ type QueueDeclare struct {
 	Name                                    string
 	Passive, Durable, Exclusive, AutoDelete bool
 	Arguments                               amqp.Table
+
+	generated bool // the name is
 }
 
 // DeclareQueue makes sure that a queue exists and returns it.
@@ -91,7 +95,7 @@ func (v *Vhost) DeclareQueue(a *Actor, d QueueDeclare) (*Queue, *amqp.Error) {
 	}
 	named := d.Name != ""
 	if !named {
-		d.Name = ServerName("amq.gen-")
+		d.Name, d.generated = ServerName("amq.gen-"), true
 	}
 	d.Durable = d.Durable && !d.Exclusive // an exclusive queue dies with its connection
 	if err := v.Check(a, auth.Configure, KindQueue, d.Name); err != nil {
@@ -181,7 +185,9 @@ func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
 }
 
 func (v *Vhost) newQueue(name string, uid uint64, arguments amqp.Table) *Queue {
-	q := &Queue{Name: name, UID: uid, Arguments: arguments, env: &v.env, armed: never}
+	q := &Queue{
+		Name: name, UID: uid, Arguments: arguments, env: &v.env, armed: never, Quorum: queueType(arguments) == "quorum",
+	}
 	q.entered.L = &q.mu
 	return q
 }
@@ -196,6 +202,7 @@ func (v *Vhost) RestoreQueue(m meta.Queue, r Restored) {
 	v.mu.Unlock()
 	q.mu.Lock()
 	q.state.Restore(r.Runs, r.Next)
+	q.state.RestoreTries(r.Tries)
 	q.delivered, q.redelivered = r.Delivered, min(r.Delivered, r.Next)
 	q.leveled.Store(r.Delivered)
 	q.unlock()
@@ -264,7 +271,7 @@ func (v *Vhost) equalQueue(a *Actor, q *Queue, d *QueueDeclare) *amqp.Error {
 	if q.AutoDelete != d.AutoDelete {
 		return unequal("auto_delete", d.AutoDelete, q.AutoDelete)
 	}
-	for key := range v.rules.queue {
+	for _, key := range v.rules.compared {
 		if err := v.equalArgument(KindQueue, q.Name, key, d.Arguments, q.Arguments); err != nil {
 			return err
 		}
@@ -388,7 +395,7 @@ func (q *Queue) end(wake []*queue.Consumer) (after, []*queue.Consumer) {
 	}
 	q.fx.Reset()
 	q.mu.Unlock()
-	if batch.Settled != nil || batch.Delivered != nil {
+	if batch.Settled != nil || batch.Delivered != nil || batch.Tried != nil {
 		q.env.log.Append(batch, q.told(batch.Delivered))
 	}
 	q.free(freed)
@@ -409,6 +416,9 @@ func (q *Queue) account() {
 func (q *Queue) toLog() (b Batch) {
 	if len(q.fx.Settled) > 0 {
 		b.Settled = q.settled(q.fx.Settled)
+	}
+	for _, t := range q.fx.Tried {
+		b.Tried = append(b.Tried, Tried{q.UID, t})
 	}
 	head := q.state.Head()
 	near := head > q.delivered || q.telling && head+deliveredStep/2 > q.delivered
@@ -532,6 +542,9 @@ func (q *Queue) tick() {
 	q.state.Tick(&q.fx)
 	q.unlock()
 }
+
+// Type returns the queue's type: classic or quorum.
+func (q *Queue) Type() string { return queueType(q.Arguments) }
 
 // Ready returns the number of ready messages.
 func (q *Queue) Ready() int { return int(q.ready.Load()) }

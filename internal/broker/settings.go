@@ -14,7 +14,14 @@ type Settings struct {
 	Overflow            string // drop-head, reject-publish or reject-publish-dlx
 	DeadLetterExchange  *string
 	DeadLetterKey       *string
+	// DeliveryLimit is how often the delivery of a message may fail; less than
+	// 0: as often as it does.
+	DeliveryLimit *int64
 }
+
+// quorumDeliveries is the delivery limit of a quorum queue that names none, as
+// with RabbitMQ.
+const quorumDeliveries = 20
 
 // readSettings reads a queue's arguments, which were checked, with what
 // policies add to them.
@@ -35,7 +42,7 @@ func readSettings(args amqp.Table) (s Settings) {
 	s = Settings{
 		MessageTTL: number("x-message-ttl"), Expires: number("x-expires"), MaxLength: number("x-max-length"),
 		MaxBytes: number("x-max-length-bytes"), DeadLetterExchange: text("x-dead-letter-exchange"),
-		DeadLetterKey: text("x-dead-letter-routing-key"),
+		DeadLetterKey: text("x-dead-letter-routing-key"), DeliveryLimit: number("x-delivery-limit"),
 	}
 	if o := text("x-overflow"); o != nil {
 		s.Overflow = *o
@@ -44,12 +51,17 @@ func readSettings(args amqp.Table) (s Settings) {
 }
 
 // state is the part that the state machine acts on.
-func (s Settings) state() queue.Settings {
-	return queue.Settings{
+func (s Settings) state(quorum bool) queue.Settings {
+	set := queue.Settings{
 		MaxMessages: s.MaxLength, MaxBytes: s.MaxBytes, TTL: s.MessageTTL,
 		Refuse:     s.Overflow == "reject-publish" || s.Overflow == "reject-publish-dlx",
 		RefusedDie: s.Overflow == "reject-publish-dlx", DeadLetters: s.DeadLetterExchange != nil,
+		Counts: quorum || s.DeliveryLimit != nil, DeliveryLimit: quorumDeliveries,
 	}
+	if s.DeliveryLimit != nil {
+		set.DeliveryLimit = *s.DeliveryLimit
+	}
+	return set
 }
 
 // configure takes what policies say and makes the queue work by it and by its
@@ -63,7 +75,7 @@ func (q *Queue) configure(e *policy.Effective) {
 	}
 	q.lease.Store(lease)
 	q.touch()
-	set := q.settings.state()
+	set := q.settings.state(q.Quorum)
 	q.refuses.Store(set.Refuse)
 	q.state.Configure(set)
 }

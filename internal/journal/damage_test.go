@@ -139,6 +139,7 @@ func FuzzFrame(f *testing.F) {
 	put := appendPut(nil, []Ref{{1, 2}, {3, 4}}, 5, []byte("body"))
 	seed(put)
 	seed(appendSettle(nil, 9, []uint64{7, 3, 8}))
+	seed(appendTally(nil, Ref{1, 2}, 1<<33|1))
 	seed(appendEnd(appendLevel(put, 1, 1<<40, true)))
 	seed([]byte{kindPut, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01})
 	seed([]byte{kindSettle, 1, 3, 1})

@@ -16,6 +16,7 @@
 //	settle           2 | stream | n | n × seq, each less the one before
 //	level            3 | stream | value | exact (0 or 1)
 //	end              4
+//	tally            5 | stream | seq | value
 //
 // A frame is a batch: all of it is there after a crash, or none. Its checksum
 // is seeded with the segment's id, so that what an earlier use of the file

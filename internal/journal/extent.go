@@ -4,7 +4,7 @@ package journal
 // without reading it that nothing of it is live.
 type extent struct {
 	puts     bool
-	min, max uint64 // of the numbers that were put
+	min, max uint64 // of the numbers that were put, or tallied
 	leveled  bool
 }
 
@@ -65,6 +65,12 @@ func (n noting) Put(places []Ref, mark uint64, body []byte, at Position) {
 		n.s.enter(r.Stream, extent{puts: true, min: r.Seq, max: r.Seq})
 	}
 	n.Visitor.Put(places, mark, body, at)
+}
+
+// Tally implements Visitor.
+func (n noting) Tally(r Ref, value uint64) {
+	n.s.enter(r.Stream, extent{puts: true, min: r.Seq, max: r.Seq})
+	n.Visitor.Tally(r, value)
 }
 
 // Level implements Visitor.

@@ -16,6 +16,7 @@ const (
 	kindSettle  = 2
 	kindLevel   = 3
 	kindEnd     = 4
+	kindTally   = 5
 	// MaxFrame bounds a batch, so that a damaged length cannot make replay
 	// read without end.
 	MaxFrame = 1 << 30
@@ -127,6 +128,14 @@ func appendLevel(dst []byte, stream, value uint64, exact bool) []byte {
 	return append(dst, 0)
 }
 
+// appendTally encodes a tally.
+func appendTally(dst []byte, r Ref, value uint64) []byte {
+	dst = append(dst, kindTally)
+	dst = binary.AppendUvarint(dst, r.Stream)
+	dst = binary.AppendUvarint(dst, r.Seq)
+	return binary.AppendUvarint(dst, value)
+}
+
 // entries is a reader of a frame's entries.
 type entries struct {
 	b      []byte
@@ -174,6 +183,8 @@ func (e *entries) visit(b []byte, at Position, v Visitor) bool {
 			e.level(v)
 		case kindEnd:
 			e.ends = true
+		case kindTally:
+			e.tally(v)
 		default:
 			return false
 		}
@@ -201,6 +212,13 @@ func (e *entries) level(v Visitor) {
 	stream, value := e.number(), e.number()
 	if exact := e.number(); !e.bad {
 		v.Level(stream, value, exact == 1)
+	}
+}
+
+func (e *entries) tally(v Visitor) {
+	r := Ref{e.number(), e.number()}
+	if value := e.number(); !e.bad {
+		v.Tally(r, value)
 	}
 }
 

@@ -135,6 +135,13 @@ func (b Batch) Settle(stream uint64, seqs []uint64) {
 	b.p.buf = appendSettle(b.p.buf, stream, seqs)
 }
 
+// Tally sets a number of a place: of all that are in the log the greatest
+// counts. It is kept as long as the place is live.
+func (b Batch) Tally(place Ref, value uint64) {
+	b.p.buf = appendTally(b.p.buf, place, value)
+	b.p.note(place)
+}
+
 // Level sets a number of a stream: of all that are in the log the greatest
 // counts, but an exact one takes the place of those before it.
 func (b Batch) Level(stream, value uint64, exact bool) {

@@ -25,9 +25,14 @@ type content struct {
 	put     map[Ref]string
 	settled map[Ref]bool
 	levels  map[uint64]uint64
+	tallies map[Ref]uint64
 }
 
-func newContent() *content { return &content{map[Ref]string{}, map[Ref]bool{}, map[uint64]uint64{}} }
+func newContent() *content {
+	return &content{map[Ref]string{}, map[Ref]bool{}, map[uint64]uint64{}, map[Ref]uint64{}}
+}
+
+func (c *content) Tally(r Ref, value uint64) { c.tallies[r] = max(c.tallies[r], value) }
 
 func (c *content) Put(places []Ref, mark uint64, body []byte, _ Position) {
 	for _, p := range places {

@@ -18,6 +18,7 @@ type Visitor interface {
 	Put(places []Ref, mark uint64, body []byte, at Position)
 	Settle(stream uint64, seqs []uint64)
 	Level(stream, value uint64, exact bool)
+	Tally(place Ref, value uint64)
 }
 
 // Report says what was found when a journal was opened.

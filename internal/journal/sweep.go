@@ -180,6 +180,13 @@ func (c *copier) Put(places []Ref, mark uint64, body []byte, _ Position) {
 // that is gone.
 func (c *copier) Settle(uint64, []uint64) {}
 
+// Tally implements Visitor.
+func (c *copier) Tally(r Ref, value uint64) {
+	if c.j.opts.Live(r) {
+		c.j.Append(func(b Batch) { b.Tally(r, value) }, nil)
+	}
+}
+
 // Level implements Visitor: putAgain has put the present one again.
 func (c *copier) Level(uint64, uint64, bool) {}
 

@@ -186,6 +186,8 @@ func (a *API) getMessages(c *call) (any, error) {
 		list = append(list, w)
 	}
 	switch {
+	case in.AckMode == "reject_requeue_true" && err == nil:
+		q.Fail(nil, seqs)
 	case requeue || err != nil:
 		q.Return(nil, seqs)
 	case in.AckMode == "reject_requeue_false":

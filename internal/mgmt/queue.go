@@ -67,7 +67,7 @@ type queueView struct {
 func (a *API) queueView(v *broker.Vhost, q *broker.Queue, details bool) queueView {
 	s := q.View()
 	w := queueView{
-		Name: q.Name, Vhost: v.Wire(), Type: "classic", Node: a.NodeName, State: "running", Durable: q.Durable,
+		Name: q.Name, Vhost: v.Wire(), Type: q.Type(), Node: a.NodeName, State: "running", Durable: q.Durable,
 		AutoDelete: q.AutoDelete, Exclusive: q.Exclusive, Arguments: arguments(q.Arguments), Consumers: s.Consumers,
 		Memory: s.Bytes, Bytes: s.Bytes, ReadyBytes: s.ReadyBytes, policied: newPolicied(q.Policy()),
 	}

@@ -281,6 +281,9 @@ func (s *State) Thawed(first uint64, kept []Kept, fx *Effects) bool {
 		if k.Redelivered {
 			sl.meta |= metaRedelivered
 		}
+		if _, ok := s.tries[k.Seq]; ok {
+			sl.meta |= metaTried
+		}
 		if k.Deadline != 0 && c.ttl == nil {
 			c.ttl = &deadlines{at: make([]int64, c.cold.span)}
 		}
@@ -364,6 +367,7 @@ func (s *State) dropCold(c *chunk, fx *Effects) {
 		fx.Freed = append(fx.Freed, c.cold.where)
 	}
 	c.ttl = nil
+	s.untry(c)
 	i := slices.Index(s.slots.chunks, c)
 	s.slots.chunks = slices.Delete(s.slots.chunks, i, i+1)
 	s.slots.hint = nil

@@ -17,6 +17,7 @@ type model struct {
 	pers  map[uint64]bool
 	owner map[uint64]int // consumer index, -1 for get
 	until map[uint64]int64
+	tries map[uint64]Tries
 	next  uint64
 }
 
@@ -252,6 +253,9 @@ func (x *machine) got(d Delivery, owner int, noAck bool) {
 	if d.Redelivered != x.m.redel[d.Seq] {
 		x.t.Fatalf("message %d: redelivered = %v", d.Seq, d.Redelivered)
 	}
+	if d.Tries != x.m.tries[d.Seq] {
+		x.t.Fatalf("message %d: tried %+v, want %+v", d.Seq, d.Tries, x.m.tries[d.Seq])
+	}
 	if d.Persistent != x.m.pers[d.Seq] {
 		x.t.Fatalf("message %d: persistent = %v", d.Seq, d.Persistent)
 	}
@@ -381,13 +385,47 @@ func (x *machine) rejectThose(i int, seqs []uint64) {
 	}
 }
 
+func (x *machine) returnThose(i int, seqs []uint64, failed bool) {
+	x.s.Return(x.consumer(i), seqs, failed, &x.fx)
+	var gone []uint64
+	for _, seq := range seqs {
+		x.m.state[seq], x.m.redel[seq] = stateReady, true
+		if !x.s.set.Counts {
+			continue
+		}
+		n := x.m.tries[seq]
+		n.Acquired++
+		if failed {
+			n.Failed++
+		}
+		x.m.tries[seq] = n
+		if failed && int64(n.Failed) > x.s.set.DeliveryLimit {
+			gone = append(gone, seq)
+			delete(x.m.state, seq)
+			continue
+		}
+		if got := x.s.Tries(seq); got != n {
+			x.t.Fatalf("message %d was tried %+v, want %+v", seq, got, n)
+		}
+		if x.m.pers[seq] && !slices.Contains(x.fx.Tried, Tried{seq, n}) {
+			x.t.Fatalf("message %d came back and the log is not told", seq)
+		}
+	}
+	if !x.letters {
+		x.settled(gone)
+		return
+	}
+	for _, seq := range gone {
+		if !slices.ContainsFunc(x.fx.Dead, func(d Dead) bool { return d.Seq == seq && d.Reason == Undeliverable }) {
+			x.t.Fatalf("message %d was delivered too often and is no dead letter", seq)
+		}
+	}
+}
+
 func (x *machine) returnSome(t *rapid.T) {
 	i := rapid.IntRange(-1, len(x.consumers)-1).Draw(t, "whose")
 	seqs := some(t, x.m.unackedOf(i))
-	x.s.Return(x.consumer(i), seqs, &x.fx)
-	for _, seq := range seqs {
-		x.m.state[seq], x.m.redel[seq] = stateReady, true
-	}
+	x.returnThose(i, seqs, rapid.Bool().Draw(t, "failed"))
 }
 
 func (x *machine) rare(t *rapid.T) {
@@ -465,8 +503,11 @@ func TestModel(t *testing.T) {
 			set.Refuse, set.MaxMessages = true, new(int64)
 			*set.MaxMessages = int64(rapid.IntRange(0, 100).Draw(t, "most"))
 		}
+		if rapid.Bool().Draw(t, "counts") {
+			set.Counts, set.DeliveryLimit = true, int64(rapid.IntRange(0, 3).Draw(t, "deliveries"))
+		}
 		x.s.Configure(set)
-		x.m = model{until: map[uint64]int64{}, state: map[uint64]uint32{}, redel: map[uint64]bool{}, owner: map[uint64]int{}, pers: map[uint64]bool{}}
+		x.m = model{until: map[uint64]int64{}, tries: map[uint64]Tries{}, state: map[uint64]uint32{}, redel: map[uint64]bool{}, owner: map[uint64]int{}, pers: map[uint64]bool{}}
 		t.Repeat(map[string]func(*rapid.T){"step": x.step})
 		x.t = t
 		// No wake-up may be lost: a consumer with credit drains the queue.
@@ -487,6 +528,9 @@ func TestModel(t *testing.T) {
 		}
 		x.s.Tick(&x.fx)
 		x.done()
+		if len(x.s.tries) > 0 {
+			t.Fatalf("an empty queue counts %v", x.s.tries)
+		}
 		if x.frozen != 0 {
 			t.Fatalf("%d runs outside of memory are left", x.frozen)
 		}
@@ -527,7 +571,7 @@ func TestLimits(t *testing.T) {
 		if s.Ready() != 3 || s.Unacked() != 2 {
 			t.Fatalf("%d ready, %d unacked", s.Ready(), s.Unacked())
 		}
-		s.Return(c, []uint64{7, 8}, &fx)
+		s.Return(c, []uint64{7, 8}, false, &fx)
 		if s.Ready() != 3 || s.Unacked() != 0 {
 			t.Fatalf("after a return %d ready", s.Ready())
 		}

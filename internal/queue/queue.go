@@ -35,6 +35,7 @@ type Delivery struct {
 	RouteLen    int
 	Redelivered bool
 	Persistent  bool
+	Tries       Tries // before this one, when they are counted
 }
 
 // Effects is what a step asks its owner to do. The owner passes one in and
@@ -47,6 +48,8 @@ type Effects struct {
 	Settled []uint64
 	// Freed lists where messages were kept outside of memory that are gone.
 	Freed []any
+	// Tried lists persistent messages that came back, when that is counted.
+	Tried []Tried
 	// Dead lists messages that died, when Settings.DeadLetters asks for them.
 	Dead []Dead
 	// Refused are the places in the batch of messages that were not taken.
@@ -63,7 +66,7 @@ type Effects struct {
 func (fx *Effects) Reset() {
 	clear(fx.Freed)
 	fx.Wake, fx.Settled, fx.Freed, fx.Load = fx.Wake[:0], fx.Settled[:0], fx.Freed[:0], false
-	fx.Refused = fx.Refused[:0]
+	fx.Refused, fx.Tried = fx.Refused[:0], fx.Tried[:0]
 	fx.Dead, fx.Fetch = nil, fx.Fetch[:0] // the owner keeps Dead
 }
 
@@ -87,6 +90,8 @@ type State struct {
 	coldBytes  int64 // of those that are outside of memory
 	// persistentBytes is of those that the Log keeps.
 	persistentBytes int64
+
+	tries map[uint64]Tries // of messages that came back, when that is counted
 
 	overfull bool     // more than the limits are left to be dropped
 	gaps     int      // of returned are gone
@@ -257,6 +262,9 @@ func (s *State) deliver(seq uint64, c *Consumer, fx *Effects) Delivery {
 		Seq: seq, Image: s.slots.image(&sl), RouteLen: sl.routeLen(),
 		Redelivered: sl.meta&metaRedelivered != 0, Persistent: sl.meta&metaPersistent != 0,
 	}
+	if sl.meta&metaTried != 0 {
+		d.Tries = s.tries[seq]
+	}
 	s.readyBytes -= int64(sl.size)
 	if c.NoAck {
 		s.forget(seq, &sl, fx)
@@ -272,6 +280,9 @@ func (s *State) deliver(seq uint64, c *Consumer, fx *Effects) Delivery {
 // forget removes a message for good.
 func (s *State) forget(seq uint64, sl *slot, fx *Effects) {
 	s.bytes -= int64(sl.size)
+	if sl.meta&metaTried != 0 {
+		delete(s.tries, seq)
+	}
 	if sl.meta&metaPersistent != 0 {
 		fx.Settled = append(fx.Settled, seq)
 		s.persistentBytes -= int64(sl.size)
@@ -315,12 +326,19 @@ func (s *State) Reject(c *Consumer, seqs []uint64, fx *Effects) {
 }
 
 // Return puts unacknowledged messages back to their old places, marked as
-// redelivered. For messages taken by Get, c is nil.
-func (s *State) Return(c *Consumer, seqs []uint64, fx *Effects) {
+// redelivered. Failed says that their consumer could not cope with them: of
+// those for which that was once too often dies what comes back. For messages
+// taken by Get, c is nil.
+func (s *State) Return(c *Consumer, seqs []uint64, failed bool, fx *Effects) {
 	n := 0
 	for _, seq := range seqs {
 		sl := s.slots.get(seq)
 		if sl.state() != stateUnacked {
+			continue
+		}
+		n++
+		if s.set.Counts && !s.tried(seq, &sl, failed, fx) {
+			s.end(seq, &sl, Undeliverable, fx)
 			continue
 		}
 		sl.setState(stateReady)
@@ -328,7 +346,6 @@ func (s *State) Return(c *Consumer, seqs []uint64, fx *Effects) {
 		s.slots.set(seq, sl)
 		s.readyBytes += int64(sl.size)
 		s.giveBack(seq)
-		n++
 	}
 	s.unacked -= n
 	c.credit(n, fx)
@@ -410,6 +427,16 @@ func (s *State) die(seq uint64, why Reason, fx *Effects) {
 	sl := s.slots.get(seq)
 	s.readyBytes -= int64(sl.size)
 	s.bury(seq, &sl, why, fx)
+}
+
+// end removes a message that is not ready, and keeps it for the owner when
+// that is asked for.
+func (s *State) end(seq uint64, sl *slot, why Reason, fx *Effects) {
+	if s.set.DeadLetters {
+		s.bury(seq, sl, why, fx)
+	} else {
+		s.forget(seq, sl, fx)
+	}
 }
 
 // bury is forget for a message that the owner wants to have.

@@ -12,6 +12,11 @@ type Settings struct {
 	Refuse, RefusedDie bool
 	// TTL is how long a message may wait, in milliseconds. Nil: for ever.
 	TTL *int64
+	// Counts says that the deliveries of each message are counted: the header
+	// x-delivery-count. A message whose deliveries failed more than
+	// DeliveryLimit times dies; less than 0: it does not.
+	Counts        bool
+	DeliveryLimit int64
 	// DeadLetters says that the owner wants to have what dies: Effects.Dead.
 	DeadLetters bool
 }
@@ -31,11 +36,14 @@ type Reason uint8
 const (
 	Rejected Reason = iota
 	Expired
-	MaxLen // there was no room for it
+	MaxLen        // there was no room for it
+	Undeliverable // its deliveries failed too often
 )
 
 // String returns the reason as the x-death header names it.
-func (r Reason) String() string { return [...]string{"rejected", "expired", "maxlen"}[r] }
+func (r Reason) String() string {
+	return [...]string{"rejected", "expired", "maxlen", "delivery_limit"}[r]
+}
 
 // Dead is a message that is no longer in the queue and whose owner wants to
 // know. When it is persistent, its sequence number is not among those that

@@ -29,6 +29,7 @@ const (
 	metaRedelivered = 1 << 2
 	metaPersistent  = 1 << 3
 	metaDead        = 1 << 4 // Message.Dead
+	metaTried       = 1 << 5 // it is in State.tries
 	metaRouteShift  = 16     // length of the image's route part, at most 512
 )
 

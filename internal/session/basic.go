@@ -24,9 +24,9 @@ func (c *Conn) basicMethod(ch *channel, m amqp.Method) *amqp.Error {
 	case *amqp.BasicAck:
 		return c.settle(ch, m.DeliveryTag, m.Multiple, acked)
 	case *amqp.BasicNack:
-		return c.settle(ch, m.DeliveryTag, m.Multiple, unwanted(m.Requeue))
+		return c.settle(ch, m.DeliveryTag, m.Multiple, unwanted(m.Requeue, returned))
 	case *amqp.BasicReject:
-		return c.settle(ch, m.DeliveryTag, false, unwanted(m.Requeue))
+		return c.settle(ch, m.DeliveryTag, false, unwanted(m.Requeue, failed))
 	case *amqp.BasicRecover:
 		return c.reply(ch, c.recoverAll(ch, m.Requeue), false, &amqp.BasicRecoverOk{})
 	case *amqp.BasicRecoverAsync:
@@ -35,10 +35,11 @@ func (c *Conn) basicMethod(ch *channel, m amqp.Method) *amqp.Error {
 	return errUnimplemented()
 }
 
-// unwanted is what becomes of a delivery that a consumer did not take.
-func unwanted(requeue bool) fate {
+// unwanted is what becomes of a delivery that a consumer did not take, again
+// with requeue.
+func unwanted(requeue bool, again fate) fate {
 	if requeue {
-		return returned
+		return again
 	}
 	return rejected
 }

@@ -75,15 +75,21 @@ func (c *Conn) sendConfirms(b *confirmBatch) {
 	})
 }
 
+// refusals are publishes for which queues had no room.
+type refusals struct {
+	batch *confirmBatch // that is being flushed
+	count int           // of the connection's life
+}
+
 // ticket stands for a publish of a channel in the batch.
 func ticket(channel uint16, tag uint64) uint64 { return tag<<16 | uint64(channel) }
 
 // notTaken notes what queues refused: it is not confirmed, the rest of the batch
 // is.
 func (c *Conn) notTaken(tickets []uint64) {
-	c.refused += len(tickets)
-	if c.present != nil {
-		c.present.nacks = append(c.present.nacks, tickets...)
+	c.refusals.count += len(tickets)
+	if b := c.refusals.batch; b != nil {
+		b.nacks = append(b.nacks, tickets...)
 	}
 }
 

@@ -15,6 +15,7 @@ const (
 	acked    fate = iota
 	rejected      // a dead letter
 	returned      // goes back to its queue
+	failed        // goes back, since the consumer could not cope with it
 )
 
 // settles gathers what one socket read settled, so that each queue is entered
@@ -60,6 +61,8 @@ func (s *settles) flushWith(p *broker.Publisher) {
 		switch {
 		case r.fate == returned:
 			r.src.queue.Return(r.src.consumer, r.seqs)
+		case r.fate == failed:
+			r.src.queue.Fail(r.src.consumer, r.seqs)
 		case p != nil:
 			p.SettleWith(r.src.queue, r.src.consumer, r.seqs, r.fate == rejected)
 		case r.fate == rejected:

@@ -12,6 +12,8 @@ import (
 const (
 	mortal      = "q3"
 	deadLetters = "dead"
+	// deliveries is how often the delivery of a message of mortal may fail.
+	deliveries = int64(2)
 )
 
 // queueArguments are those that the simulation declares a queue with.
@@ -22,7 +24,7 @@ func queueArguments(name string) amqp.Table {
 	}
 	if name == mortal {
 		args = append(args, amqp.Field{Key: "x-dead-letter-exchange", Value: ""},
-			amqp.Field{Key: "x-dead-letter-routing-key", Value: deadLetters})
+			amqp.Field{Key: "x-dead-letter-routing-key", Value: deadLetters}, amqp.Field{Key: "x-delivery-limit", Value: deliveries})
 	}
 	return args
 }
@@ -54,6 +56,31 @@ func (m *model) bury(p *place, q *modelQueue, b *batch) {
 // forget says that the mortal queue was purged or deleted, which is durable
 // before its dead letters may be.
 func (d *dead) forget() { clear(d.seen) }
+
+// back notes that a delivery came back: with the last that it may have the
+// message is a dead letter.
+func (m *model) back(p *place, q *modelQueue, failed bool) {
+	p.state, p.flag = ready, true
+	if q.name != mortal {
+		return
+	}
+	p.tries.Acquired++
+	if failed {
+		p.tries.Failed++
+	}
+	if failed && int64(p.tries.Failed) > deliveries {
+		m.bury(p, q, m.begin())
+	}
+}
+
+// counted holds what is counted of a message against what was: a crash may
+// take the last of it, a graceful end nothing.
+func (p *place) counted(g seenMessage, graceful bool) error {
+	if g.tries.Acquired > p.tries.Acquired || g.tries.Failed > p.tries.Failed || graceful && g.tries != p.tries {
+		return fmt.Errorf("message %d was tried %+v, want %+v", g.id, g.tries, p.tries)
+	}
+	return nil
+}
 
 // recover holds the dead letters against the messages of the mortal queue.
 func (d *dead) recover(letters, alive []seenMessage, q *modelQueue, expired func(*place) bool) error {

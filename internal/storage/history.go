@@ -18,6 +18,7 @@ type history struct {
 	// deadlines are of those messages that have one, as they came: a table
 	// beside the entries, which most queues do without.
 	deadlines []deadline
+	tallies   map[uint64]uint64 // of messages that came back, nil without any
 }
 
 // deadline is when a message expires, Unix milliseconds.
@@ -74,6 +75,29 @@ func (r replay) Level(stream, value uint64, exact bool) {
 	if exact || value > h.level {
 		h.level = value
 	}
+}
+
+// Tally implements journal.Visitor.
+func (r replay) Tally(place journal.Ref, value uint64) {
+	h := r.of(place.Stream)
+	if h.tallies == nil {
+		h.tallies = map[uint64]uint64{}
+	}
+	h.tallies[place.Seq] = max(h.tallies[place.Seq], value)
+}
+
+// tries returns what is counted of the messages that are there.
+func (h *history) tries() map[uint64]queue.Tries {
+	if h.tallies == nil {
+		return nil
+	}
+	tries := map[uint64]queue.Tries{}
+	for _, e := range h.entries {
+		if v, ok := h.tallies[e.seq]; ok {
+			tries[e.seq] = queue.Tries{Acquired: uint32(v >> 32), Failed: uint32(v)} //nolint:gosec // as they were written
+		}
+	}
+	return tries
 }
 
 func (h *history) add(e entry) {
@@ -159,6 +183,7 @@ func (s *Store) Restore(uid uint64) broker.Restored {
 	}
 	delete(s.histories, uid)
 	r := broker.Restored{Next: h.finish(), Delivered: h.level}
+	r.Tries = h.tries()
 	for rest := h.entries; len(rest) > 0; {
 		first, bytes, n := rest[0].seq, int64(0), 0
 		for n < len(rest) && rest[n].seq-first < queue.MaxRun && (bytes < runBytes || n == 0) {

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/warrenmq/warren/internal/queue"
 )
 
 // model is what the simulation knows: the truth that a node is held against.
@@ -61,6 +63,7 @@ type place struct {
 	flag       bool   // redelivered, as the next delivery must say
 	delivered  bool
 	until      int64  // when it expires, 0: never
+	tries      queue.Tries
 	moved      *batch // that made it a dead letter; nil: not rejected
 }
 
@@ -192,6 +195,7 @@ type seenMessage struct {
 	id          uint64
 	image       []byte
 	redelivered bool
+	tries       queue.Tries
 }
 
 // recover holds what a node has after a start against the model, and makes
@@ -258,6 +262,9 @@ func (q *modelQueue) match(messages []seenMessage, present map[*place]bool, grac
 			return fmt.Errorf("message %d came back after its dead letter was durable", g.id)
 		case p.delivered && !g.redelivered:
 			return fmt.Errorf("message %d was delivered before and is not marked as redelivered", g.id)
+		}
+		if err := p.counted(g, graceful); err != nil {
+			return err
 		}
 		present[p] = true
 	}
@@ -326,6 +333,7 @@ func (q *modelQueue) take(messages []seenMessage) {
 	q.places, q.byID, q.consumed = nil, map[uint64]*place{}, false
 	for _, g := range messages {
 		p := old[g.id]
+		p.tries = g.tries
 		p.stored, p.settled, p.moved, p.state, p.flag = nil, nil, nil, ready, g.redelivered
 		q.places = append(q.places, p)
 		q.byID[p.id] = p

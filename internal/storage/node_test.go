@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/broker"
 	"github.com/warrenmq/warren/internal/journal"
@@ -108,7 +109,7 @@ func (n *node) look() (*seen, error) {
 			if err2 != nil {
 				return nil, fmt.Errorf("queue %s: %w", q.Name, err2)
 			}
-			s.queues[q.Name] = append(s.queues[q.Name], seenMessage{id, bytes.Clone(d.Image), d.Redelivered})
+			s.queues[q.Name] = append(s.queues[q.Name], seenMessage{id, stored(&d), d.Redelivered, d.Tries})
 		}
 		if left := q.Ready(); left > 0 {
 			return nil, fmt.Errorf("queue %s: %d messages cannot be had", q.Name, left)
@@ -131,6 +132,26 @@ func (n *node) look() (*seen, error) {
 		}
 	}
 	return s, nil
+}
+
+// stored is a delivery's image as it was published.
+func stored(d *queue.Delivery) []byte {
+	if d.Tries == (queue.Tries{}) {
+		return bytes.Clone(d.Image)
+	}
+	c, err := broker.Open(d)
+	if err != nil {
+		return nil
+	}
+	c.Properties.Headers = slices.DeleteFunc(c.Properties.Headers, func(f amqp.Field) bool { return f.Key == "x-delivery-count" })
+	if len(c.Properties.Headers) == 0 {
+		c.Properties.Flags &^= amqp.FlagHeaders
+	}
+	m, err := broker.Compose(&c, 1<<17)
+	if err != nil {
+		return nil
+	}
+	return append(append(bytes.Clone(m.Route), amqp.FrameEnd), m.Content...)
 }
 
 func btoi(b bool) int {

@@ -362,8 +362,10 @@ func (l *life) delivered(q *modelQueue, d *queue.Delivery) *place {
 	case p == nil || p.state != ready:
 		l.fail("queue %s: delivered message %d, which is not ready there", q.name, id)
 		return nil
-	case !bytes.Equal(p.image, d.Image):
-		l.fail("queue %s: message %d is %q, want %q", q.name, id, d.Image, p.image)
+	case !bytes.Equal(p.image, stored(d)):
+		l.fail("queue %s: message %d is %q, want %q", q.name, id, stored(d), p.image)
+	case d.Tries != p.tries:
+		l.fail("queue %s: message %d was tried %+v, want %+v", q.name, id, d.Tries, p.tries)
 	case p.flag != d.Redelivered:
 		l.fail("queue %s: message %d redelivered is %t, want %t", q.name, id, d.Redelivered, p.flag)
 	case p.persistent != d.Persistent:
@@ -477,11 +479,16 @@ func (l *life) giveBack(q *modelQueue, c *consumer, places []*place) {
 		return
 	}
 	var seqs []uint64
+	failed := l.r.IntN(2) == 0
 	for _, p := range places {
 		seqs = append(seqs, p.seq)
-		p.state, p.flag = ready, true
+		l.m.back(p, q, failed)
 	}
-	bq.Return(c.forget(places), seqs)
+	if failed {
+		bq.Fail(c.forget(places), seqs)
+	} else {
+		bq.Return(c.forget(places), seqs)
+	}
 	l.m.expire()
 }
 

@@ -233,6 +233,9 @@ func encode(b *broker.Batch) func(journal.Batch) {
 		for _, d := range b.Settled {
 			to.Settle(d.Queue, d.Seqs)
 		}
+		for _, t := range b.Tried {
+			to.Tally(journal.Ref{Stream: t.Queue, Seq: t.Seq}, uint64(t.Acquired)<<32|uint64(t.Failed))
+		}
 		for _, d := range b.Delivered {
 			to.Level(d.Queue, d.UpTo, d.Exact)
 		}
