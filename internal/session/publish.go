@@ -42,7 +42,7 @@ const (
 	tinyBody = 1024
 	// maxGathered is from how many places in queues on a batch is flushed
 	// before the read it came with is at its end: a fanout multiplies it.
-	maxGathered = 64 << 10
+	maxGathered = 1 << 10
 	// bodyStep bounds how far ahead of the received bytes memory is taken.
 	bodyStep = 256 << 10
 )
