@@ -3,10 +3,7 @@ package session
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
-	"math/big"
 	"strconv"
-	"strings"
 
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/auth"
@@ -252,7 +249,7 @@ func (c *Conn) publish(ch *channel, m *message) *amqp.Error {
 		Persistent: view.DeliveryMode == 2,
 	}
 	if m.header.Flags != 0 {
-		if err := c.checkProperties(&view); err != nil {
+		if err := c.checkProperties(&view, &msg); err != nil {
 			return at(err)
 		}
 		if err := c.senderSelected(ch, m, &msg); err != nil {
@@ -330,15 +327,18 @@ type written struct {
 	exchange []byte
 }
 
-// checkProperties checks the properties that the broker acts on.
-func (c *Conn) checkProperties(v *amqp.PropertyView) *amqp.Error {
+// checkProperties checks the properties that the broker acts on and takes
+// them over.
+func (c *Conn) checkProperties(v *amqp.PropertyView, msg *broker.Message) *amqp.Error {
 	if len(v.ReplyTo) > 0 && string(v.ReplyTo) == directReplyTo {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "fast reply consumer does not exist")
 	}
 	if v.Expiration != nil {
-		if err := checkExpiration(string(v.Expiration)); err != nil {
+		ttl, err := broker.ParseExpiration(string(v.Expiration))
+		if err != nil {
 			return err
 		}
+		msg.Expires, msg.TTL = true, ttl
 	}
 	if len(v.UserID) > 0 && string(v.UserID) != c.identity.Role && !c.impersonator {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed,
@@ -349,29 +349,6 @@ func (c *Conn) checkProperties(v *amqp.PropertyView) *amqp.Error {
 
 // directReplyTo is the pseudo queue of RabbitMQ's direct reply-to.
 const directReplyTo = "amq.rabbitmq.reply-to"
-
-// maxExpiration is ten years in milliseconds, RabbitMQ's bound.
-const maxExpiration = 315_360_000_000
-
-// checkExpiration refuses what is no number, with RabbitMQ's reasons, and
-// then what is one: expiry is not built yet, and a message that was to vanish
-// must not stay.
-func checkExpiration(s string) *amqp.Error {
-	reason := "per-message expiration is not supported yet by this broker"
-	digits := strings.TrimLeft(s, "+-")
-	number := len(s) - len(strings.TrimLeft(digits, "0123456789")) // sign and digits
-	switch n, ok := new(big.Int).SetString(s[:number], 10); {
-	case !ok:
-		reason = fmt.Sprintf("invalid expiration '%s': no_integer", s)
-	case number < len(s):
-		reason = fmt.Sprintf("invalid expiration '%s': {leftover_string,%s}", s, strconv.Quote(s[number:]))
-	case n.Sign() < 0:
-		reason = fmt.Sprintf("invalid expiration '%s': {value_negative,%v}", s, n)
-	case n.Cmp(big.NewInt(maxExpiration)) > 0:
-		reason = fmt.Sprintf("invalid expiration '%s': {value_too_large,%v}", s, n)
-	}
-	return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "%s", reason)
-}
 
 // senderSelected adds the routing keys of the CC and BCC headers and takes
 // BCC out of the message (RabbitMQ's sender-selected distribution).
