@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/warrenmq/warren/amqp"
@@ -34,6 +35,7 @@ type Publisher struct {
 	// The last route: most publishers send to one place.
 	top    *topology
 	route  []byte
+	from   *Exchange
 	queues []*Queue
 	sticky bool // queues depends on nothing but top and route
 
@@ -75,7 +77,17 @@ func (p *Publisher) Publish(m *Message) (int, *amqp.Error) {
 		return 0, err
 	}
 	if len(p.queues) == 0 {
+		p.from.lost.add(m)
 		return 0, nil
+	}
+	p.enter(m)
+	return len(p.queues), nil
+}
+
+// enter gives a message to p.queues.
+func (p *Publisher) enter(m *Message) {
+	if len(p.queues) == 0 {
+		return
 	}
 	sl, off, size := p.image(m)
 	msg := queue.Message{Slab: sl, Off: off, Size: size, RouteLen: uint16(len(m.Route))} //nolint:gosec // two short strings
@@ -95,7 +107,6 @@ func (p *Publisher) Publish(m *Message) (int, *amqp.Error) {
 		}
 	}
 	p.gathered += len(p.queues)
-	return len(p.queues), nil
 }
 
 // Gathered returns how many places in queues the batch takes: what it costs
@@ -207,7 +218,7 @@ func (p *Publisher) Empty() bool { return len(p.runs) == 0 }
 func (p *Publisher) Release() {
 	p.slabs.Release()
 	p.runs, p.byQueue, p.batch, p.waiting, p.settling = nil, nil, Batch{}, nil, nil
-	p.top, p.route, p.queues = nil, nil, nil
+	p.top, p.route, p.from, p.queues = nil, nil, nil, nil
 }
 
 // Check says whether an exchange may be published to: it exists and is not
@@ -241,26 +252,27 @@ func (p *Publisher) find(m *Message) *amqp.Error {
 		return err
 	}
 	p.queues, p.visited, p.sticky = p.queues[:0], p.visited[:0], true
-	p.through(top, x, route.Message{Key: m.Key, Headers: m.Headers}, m.Extra)
+	p.through(top, x, m)
 	p.dedup()
-	p.top, p.route = top, append(p.route[:0], m.Route...)
+	p.top, p.route, p.from = top, append(p.route[:0], m.Route...), x
 	p.sticky = p.sticky && len(m.Extra) == 0
 	return nil
 }
 
 // through routes a message through exchange x and on, each exchange once.
 // Where x finds nothing its alternate exchange takes over.
-func (p *Publisher) through(top *topology, x *Exchange, m route.Message, extra [][]byte) {
+func (p *Publisher) through(top *topology, x *Exchange, m *Message) {
 	p.visited = append(p.visited, x.Name)
-	if x.Type == "headers" {
-		p.sticky = false
+	p.sticky = p.sticky && x.sticky
+	if x.history != nil && !route.NoStore(m.Headers) {
+		x.history.add(m)
 	}
 	from := len(p.dst)
-	p.match(top, x, m)
-	for _, key := range extra {
-		m := m
-		m.Key = key
-		p.match(top, x, m)
+	p.match(top, x, m, m.Key)
+	if !x.chooses {
+		for _, key := range m.Extra {
+			p.match(top, x, m, key)
+		}
 	}
 	found := p.dst[from:]
 	if len(found) == 0 && x.alternate != "" {
@@ -272,19 +284,23 @@ func (p *Publisher) through(top *topology, x *Exchange, m route.Message, extra [
 			continue
 		}
 		if next, ok := top.exchanges.Get(d.exchange); ok && !p.seen(d.exchange) {
-			p.through(top, next, m, extra)
+			p.through(top, next, m)
 		}
 	}
 	p.dst = p.dst[:from]
 }
 
 // match appends the destinations of one key to p.dst.
-func (p *Publisher) match(top *topology, x *Exchange, m route.Message) {
+func (p *Publisher) match(top *topology, x *Exchange, m *Message, key []byte) {
 	if x.Name != "" {
-		p.dst = x.routes.Match(m, p.dst)
+		r := route.Message{Key: key, Headers: m.Headers, Content: m.Content}
+		if x.chance {
+			r.Chance = rand.Uint64() //nolint:gosec // not a secret
+		}
+		p.dst = x.routes.Match(r, p.dst)
 		return
 	}
-	if q, ok := pmap.GetBytes(top.queues, m.Key); ok { // every queue is bound to the default exchange by its name
+	if q, ok := pmap.GetBytes(top.queues, key); ok { // every queue is bound to the default exchange by its name
 		p.dst = append(p.dst, Destination{queue: q})
 	}
 }

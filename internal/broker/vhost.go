@@ -64,7 +64,7 @@ func (b *Broker) newVhost(ref meta.VhostRef, wire string, lenient bool) *Vhost {
 	v.policies.Store(&policies{})
 	top := &topology{}
 	for _, x := range predeclared() {
-		x.open()
+		x.open(b.memory)
 		top.exchanges = top.exchanges.Set(x.Name, &x)
 	}
 	v.top.Store(top)
@@ -112,13 +112,16 @@ func (v *Vhost) change(f func(t *topology)) {
 // Clear ends the queues and consumers of a vhost that was removed.
 func (v *Vhost) Clear() {
 	v.mu.Lock()
-	queues := v.Queues()
+	queues, exchanges := v.Queues(), v.Exchanges()
 	v.closed = true
 	v.bindings = bindings{}
 	v.top.Store(&topology{})
 	v.mu.Unlock()
 	for _, q := range queues {
 		q.close()
+	}
+	for _, x := range exchanges {
+		x.close()
 	}
 }
 
