@@ -13,6 +13,9 @@ import (
 type Waker interface {
 	// Wake says that c may find messages now.
 	Wake(c *Consumer)
+	// Carry is Wake that may serve c in the caller's goroutine, which holds no
+	// lock and has little else to do.
+	Carry(c *Consumer)
 	// Cancelled says that c's queue is gone.
 	Cancelled(c *Consumer)
 }

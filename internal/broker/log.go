@@ -12,6 +12,11 @@ type Log interface {
 	// of the calls, or with the error that fenced the log; nil when nobody
 	// waits. Append may block while the disk is behind.
 	Append(batch Batch, durable func(error))
+	// Gather is Append that leaves it to Push, which must follow, to begin.
+	// Push is for a caller that has nothing else to do until the batch is
+	// durable: it may write and sync it itself.
+	Gather(batch Batch, durable func(error))
+	Push()
 	// Full reports that there is no space left: publishers have to wait.
 	Full() bool
 	// Close syncs what was appended and ends the log.
@@ -67,6 +72,12 @@ func (MemoryLog) Append(_ Batch, durable func(error)) {
 		durable(nil)
 	}
 }
+
+// Gather implements Log.
+func (l MemoryLog) Gather(b Batch, durable func(error)) { l.Append(b, durable) }
+
+// Push implements Log.
+func (MemoryLog) Push() {}
 
 // Full implements Log.
 func (MemoryLog) Full() bool { return false }

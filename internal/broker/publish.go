@@ -49,6 +49,7 @@ type Publisher struct {
 	waiting  []entering
 
 	settling []*Queue // those of batch.Settled
+	woken    []*queue.Consumer
 }
 
 // entering is a queue whose messages from first on are in the batch.
@@ -66,6 +67,10 @@ type run struct {
 
 // manyRuns is from how many queues on a flush finds them by map.
 const manyRuns = 16
+
+// carryMax is how many consumers a publisher serves itself: those behind them
+// would wait.
+const carryMax = 4
 
 // NewPublisher returns a publisher on v.
 func (v *Vhost) NewPublisher() *Publisher { return &Publisher{vhost: v, log: v.opts.Log} }
@@ -165,14 +170,19 @@ func (p *Publisher) index() {
 // everything in it that must be is on stable storage, durable runs; when
 // nothing must be, logged is false and durable does not run. The queue with
 // consumers that has the most messages ready is longest, for flow control.
-func (p *Publisher) Flush(durable func(error)) (longest *Queue, logged bool) {
+// With here the caller has little else to do: it serves the consumers that
+// waited, and commits, itself.
+func (p *Publisher) Flush(durable func(error), here bool) (longest *Queue, logged bool) {
 	for i := range p.runs {
 		r := &p.runs[i]
 		logged := slices.ContainsFunc(r.images, func(image int) bool { return image >= 0 })
-		first, ok := r.queue.publish(r.messages, logged)
+		first, ok := r.queue.publish(r.messages, logged, &p.woken)
 		if ok && logged {
 			p.place(r, first)
 			p.waiting = append(p.waiting, entering{r.queue, first})
+		}
+		if !here {
+			p.wake(0)
 		}
 		if r.queue.Consumers() > 0 && (longest == nil || r.queue.Ready() > longest.Ready()) {
 			longest = r.queue
@@ -182,10 +192,24 @@ func (p *Publisher) Flush(durable func(error)) (longest *Queue, logged bool) {
 	}
 	p.runs, p.gathered = p.runs[:0], 0
 	clear(p.byQueue)
+	p.wake(carryMax)
 	logged = len(p.batch.Places)+len(p.batch.Settled) > 0
-	if logged {
+	here = here && durable != nil
+	switch {
+	case logged && here:
+		p.log.Gather(p.batch, durable)
+	case logged:
 		p.log.Append(p.batch, durable)
 	}
+	p.entered()
+	if logged && here {
+		p.log.Push()
+	}
+	return longest, logged
+}
+
+// entered tells the queues that the batch is in the log, and empties it.
+func (p *Publisher) entered() {
 	for _, w := range p.waiting {
 		w.queue.appended(w.first)
 	}
@@ -196,7 +220,23 @@ func (p *Publisher) Flush(durable func(error)) (longest *Queue, logged bool) {
 	clear(p.settling)
 	p.waiting, p.settling = p.waiting[:0], p.settling[:0]
 	p.batch.reset()
-	return longest, logged
+}
+
+// wake wakes the consumers that waited for what was published, and serves the
+// first few of them.
+func (p *Publisher) wake(carry int) {
+	for i, c := range p.woken {
+		owner, ok := c.Owner.(*Consumer)
+		switch {
+		case !ok:
+		case i < carry:
+			owner.waker.Carry(owner)
+		default:
+			owner.waker.Wake(owner)
+		}
+	}
+	clear(p.woken)
+	p.woken = p.woken[:0]
 }
 
 // place notes where the messages of a run went.
@@ -217,7 +257,7 @@ func (p *Publisher) Empty() bool { return len(p.runs) == 0 }
 // Release gives back what an idle connection does not need.
 func (p *Publisher) Release() {
 	p.slabs.Release()
-	p.runs, p.byQueue, p.batch, p.waiting, p.settling = nil, nil, Batch{}, nil, nil
+	p.runs, p.byQueue, p.batch, p.waiting, p.settling, p.woken = nil, nil, Batch{}, nil, nil, nil
 	p.top, p.route, p.from, p.queues = nil, nil, nil, nil
 }
 

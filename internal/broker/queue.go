@@ -332,11 +332,23 @@ func (q *Queue) unlock() {
 // good, and wakes consumers, the latter two after releasing q.mu. It reports
 // whether somebody waits for messages outside of memory.
 func (q *Queue) release() (load bool) {
-	q.account()
 	var few [8]*queue.Consumer
-	wake := append(few[:0], q.fx.Wake...)
+	load, wake := q.finish(few[:0])
+	for _, c := range wake {
+		if owner, ok := c.Owner.(*Consumer); ok {
+			owner.waker.Wake(owner)
+		}
+	}
+	return load
+}
+
+// finish is release that leaves it to the caller to wake consumers: it appends
+// them to wake.
+func (q *Queue) finish(wake []*queue.Consumer) (bool, []*queue.Consumer) {
+	q.account()
+	wake = append(wake, q.fx.Wake...)
 	freed := slices.Clone(q.fx.Freed)
-	load = q.fx.Load
+	load := q.fx.Load
 	var batch Batch
 	if q.Durable {
 		batch = q.toLog()
@@ -346,13 +358,8 @@ func (q *Queue) release() (load bool) {
 	if batch.Settled != nil || batch.Delivered != nil {
 		q.log.Append(batch, q.told(batch.Delivered))
 	}
-	for _, c := range wake {
-		if owner, ok := c.Owner.(*Consumer); ok {
-			owner.waker.Wake(owner)
-		}
-	}
 	q.free(freed)
-	return load
+	return load, wake
 }
 
 // account tells the node what the queue takes.
@@ -389,8 +396,9 @@ func (q *Queue) free(where []any) {
 
 // publish takes messages in and returns the sequence number of the first; ok
 // is false when the queue was deleted, whose messages go with it. When some of
-// them are logged, appended must follow.
-func (q *Queue) publish(batch []queue.Message, logged bool) (first uint64, ok bool) {
+// them are logged, appended must follow. The consumers that are to be woken are
+// appended to wake.
+func (q *Queue) publish(batch []queue.Message, logged bool, wake *[]*queue.Consumer) (first uint64, ok bool) {
 	q.mu.Lock()
 	if q.closed {
 		q.mu.Unlock()
@@ -402,7 +410,10 @@ func (q *Queue) publish(batch []queue.Message, logged bool) (first uint64, ok bo
 	}
 	q.state.Publish(batch, &q.fx)
 	q.stats.Published += uint64(len(batch))
-	q.unlock()
+	var load bool
+	if load, *wake = q.finish(*wake); load {
+		q.warm()
+	}
 	return first, true
 }
 

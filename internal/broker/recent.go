@@ -120,7 +120,7 @@ func (v *Vhost) replay(kept []keptImage, to Destination) {
 		m := kept[i].message()
 		p.publishTo(to, &m)
 	}
-	p.Flush(nil)
+	p.Flush(nil, false)
 }
 
 // publishTo enters a message into a queue, or into those that an exchange routes it to.

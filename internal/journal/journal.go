@@ -35,6 +35,9 @@ type Options struct {
 	// SpaceInterval is how often space is looked for when there was none; 0:
 	// DefaultSpaceInterval.
 	SpaceInterval time.Duration
+	// Linger is how long what nobody waits for may stay in memory, so that it
+	// is synced with something that is waited for; 0: DefaultLinger.
+	Linger time.Duration
 	// Space is told when there is no space for another segment, and with nil
 	// when there is again.
 	Space func(error)
@@ -49,9 +52,13 @@ const (
 	DefaultKeepSegments = 8
 	// DefaultSpaceInterval is how often space is looked for.
 	DefaultSpaceInterval = 200 * time.Millisecond
+	// DefaultLinger is how long what nobody waits for may stay in memory.
+	DefaultLinger = 10 * time.Millisecond
 	// maxPending is how many bytes may wait for the committer before Append
 	// blocks.
 	maxPending = 4 << 20
+	// maxLinger is how many bytes that nobody waits for stay in memory.
+	maxLinger = 512 << 10
 )
 
 // Journal is an open journal.
@@ -62,12 +69,15 @@ type Journal struct {
 	more    sync.Cond  // there is something to commit
 	room    sync.Cond  // pending was taken
 	pending pending
+	due     bool // pending has lingered long enough
+	busy    bool // somebody commits: the committer, or who called Commit
 	closed  bool
 	fenced  error
 
-	done chan struct{} // closed when the committer has ended
+	done   chan struct{} // closed when the committer has ended
+	linger *time.Timer   // makes pending due
 
-	spare pending // the committer's
+	spare pending // belongs to who commits
 
 	full atomic.Bool // no space for another segment
 
@@ -124,8 +134,41 @@ func (b Batch) Level(stream, value uint64, exact bool) {
 
 // Append adds one batch, which fill makes, and returns. When it is on stable
 // storage, or never will be, durable runs, in the order of the calls; it must
-// not block. Append itself blocks while too much waits for the disk.
+// not block. What nobody waits for is written with what comes next, or a
+// little later. Append itself blocks while too much waits for the disk.
 func (j *Journal) Append(fill func(Batch), durable func(error)) {
+	if j.enter(fill, durable) {
+		if j.wanted() && !j.busy {
+			j.more.Signal()
+		}
+		j.mu.Unlock()
+	}
+}
+
+// Gather is Append that leaves it to Push, which must follow, to begin.
+func (j *Journal) Gather(fill func(Batch), durable func(error)) {
+	if j.enter(fill, durable) {
+		j.mu.Unlock()
+	}
+}
+
+// Push commits what was gathered. For a caller that has nothing else to do
+// meanwhile: when nobody is at it, it is written and synced here, which saves
+// two changes of goroutine.
+func (j *Journal) Push() {
+	j.mu.Lock()
+	if j.busy || !j.wanted() || j.closed { // who is at it goes on with this
+		j.mu.Unlock()
+		return
+	}
+	p := j.take()
+	j.mu.Unlock()
+	_ = j.turn(&p)
+}
+
+// enter adds a batch to pending and leaves j.mu locked; false: the journal
+// has ended, and j.mu is free.
+func (j *Journal) enter(fill func(Batch), durable func(error)) bool {
 	j.mu.Lock()
 	for len(j.pending.buf) > maxPending && j.fenced == nil && !j.closed {
 		j.room.Wait()
@@ -139,10 +182,10 @@ func (j *Journal) Append(fill func(Batch), durable func(error)) {
 		if durable != nil {
 			durable(err)
 		}
-		return
+		return false
 	}
 	j.add(fill, durable)
-	j.mu.Unlock()
+	return true
 }
 
 // add appends a frame to pending; j.mu is held.
@@ -158,8 +201,26 @@ func (j *Journal) add(fill func(Batch), durable func(error)) {
 	}
 	if durable != nil {
 		p.waiters = append(p.waiters, durable)
+	} else if start == 0 && len(p.waiters) == 0 {
+		j.linger.Reset(j.opts.Linger)
 	}
-	j.more.Signal()
+}
+
+// wanted reports whether what is pending is to be committed now; j.mu is held.
+func (j *Journal) wanted() bool {
+	p := &j.pending
+	return len(p.waiters) > 0 || len(p.buf) >= maxLinger || j.due && len(p.frames) > 0
+}
+
+// lingered is called some time after something was appended that nobody
+// waits for.
+func (j *Journal) lingered() {
+	j.mu.Lock()
+	j.due = len(j.pending.frames) > 0
+	if j.due && !j.busy {
+		j.more.Signal()
+	}
+	j.mu.Unlock()
 }
 
 // Close makes everything durable that was appended, and ends the journal.
@@ -174,6 +235,7 @@ func (j *Journal) Close() error {
 	j.room.Broadcast()
 	j.mu.Unlock()
 	close(j.stop)
+	j.linger.Stop()
 	<-j.done
 	j.end(ErrClosed)
 	j.maker.Wait() // before the sweeper, which it may start
@@ -191,33 +253,57 @@ func (j *Journal) run() {
 	defer close(j.done)
 	for {
 		j.mu.Lock()
-		for len(j.pending.frames) == 0 && len(j.pending.waiters) == 0 && !j.closed {
+		for j.busy || !j.wanted() && !j.closed && j.fenced == nil {
 			j.more.Wait()
 		}
-		p := j.pending
-		j.pending = j.spare
+		if j.fenced != nil {
+			j.mu.Unlock()
+			return
+		}
+		p := j.take()
 		last := j.closed && len(p.frames) == 0 && len(p.waiters) == 0
-		j.room.Broadcast()
 		j.mu.Unlock()
 		if last {
 			j.markEnd()
 			return
 		}
-		err := j.commit(&p)
-		if err != nil {
-			err = fmt.Errorf("%w: %w", ErrFenced, err)
-		}
-		for _, durable := range p.waiters {
-			durable(err)
-		}
-		p.reset()
-		j.spare = p
-		if err != nil {
-			j.fence(err)
+		if j.turn(&p) != nil {
 			return
 		}
+	}
+}
+
+// take makes the caller the one who commits, and hands over what is pending;
+// turn must follow. j.mu is held.
+func (j *Journal) take() pending {
+	p := j.pending
+	j.pending, j.due, j.busy = j.spare, false, true
+	j.room.Broadcast()
+	return p
+}
+
+// turn commits p and tells who waits for it.
+func (j *Journal) turn(p *pending) error {
+	err := j.commit(p)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrFenced, err)
+	}
+	for _, durable := range p.waiters {
+		durable(err)
+	}
+	p.reset()
+	if err != nil {
+		j.fence(err)
+	} else {
 		j.sweep()
 	}
+	j.mu.Lock()
+	j.spare, j.busy = *p, false
+	if j.wanted() || j.closed || j.fenced != nil {
+		j.more.Signal()
+	}
+	j.mu.Unlock()
+	return err
 }
 
 // fence lets nothing be confirmed any more and fails what waits.
@@ -228,6 +314,7 @@ func (j *Journal) fence(err error) {
 	waiters := j.pending.waiters
 	j.pending = pending{}
 	j.room.Broadcast()
+	j.more.Signal()
 	j.mu.Unlock()
 	for _, durable := range waiters {
 		durable(err)

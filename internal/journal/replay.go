@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Visitor gets what a journal holds when it is opened, in the order of the
@@ -71,7 +72,12 @@ func Open(o Options, v Visitor) (*Journal, *Report, error) {
 	if o.SpaceInterval == 0 {
 		o.SpaceInterval = DefaultSpaceInterval
 	}
+	if o.Linger == 0 {
+		o.Linger = DefaultLinger
+	}
 	j := &Journal{opts: o, next: 1, fresh: freshID, done: make(chan struct{}), stop: make(chan struct{})}
+	j.linger = time.AfterFunc(time.Hour, j.lingered)
+	j.linger.Stop()
 	j.more.L, j.room.L, j.used.L, j.ready.L = &j.mu, &j.mu, &j.files, &j.files
 	if err := o.FS.SyncDir(o.Dir); err != nil {
 		return nil, nil, fmt.Errorf("journal directory: %w", err)

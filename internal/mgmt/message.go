@@ -100,7 +100,7 @@ func publishOne(v *broker.Vhost, m *broker.Message) (bool, error) {
 		return false, e
 	}
 	done := make(chan error, 1)
-	if _, logged := p.Flush(func(err error) { done <- err }); !logged {
+	if _, logged := p.Flush(func(err error) { done <- err }, false); !logged {
 		return n > 0, nil
 	}
 	return n > 0, <-done

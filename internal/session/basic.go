@@ -69,7 +69,7 @@ func (c *Conn) consume(ch *channel, m *amqp.BasicConsume) *amqp.Error {
 	if len(ch.consumers) >= MaxConsumersPerChannel {
 		return amqp.ConnectionErrorf(amqp.CodeNotAllowed, "reached maximum (%d) of consumers per channel", MaxConsumersPerChannel)
 	}
-	k := &consumer{ch: ch, out: c.out, notify: c.caps.cancelNotify}
+	k := &consumer{ch: ch, out: c.out, conn: c, notify: c.caps.cancelNotify}
 	k.Consumer = broker.Consumer{
 		Tag: tag, NoAck: m.NoAck, Exclusive: m.Exclusive, Prefetch: ch.prefetch, Arguments: m.Arguments,
 		Connection: c.name, Channel: ch.id, User: c.identity.Role,

@@ -32,8 +32,9 @@ type channel struct {
 type consumer struct {
 	source
 	broker.Consumer
-	ch  *channel
-	out *outbox
+	ch   *channel
+	out  *outbox
+	conn *Conn
 	// prefix is the start of every basic.deliver: frame header with a size to
 	// be patched, ids, consumer tag.
 	prefix []byte
@@ -46,6 +47,13 @@ type consumer struct {
 
 // Wake implements broker.Waker.
 func (k *consumer) Wake(*broker.Consumer) { k.out.run(k) }
+
+// Carry implements broker.Waker.
+func (k *consumer) Carry(*broker.Consumer) {
+	if k.out.mark(k) < quietAll {
+		k.conn.speak()
+	}
+}
 
 // Cancelled implements broker.Waker: the queue was deleted.
 func (k *consumer) Cancelled(*broker.Consumer) {

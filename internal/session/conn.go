@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/warrenmq/warren/amqp"
@@ -26,6 +27,9 @@ const (
 	softYields = 10
 	softNaps   = 10
 	softNap    = 20 * time.Microsecond
+	// hereMax is how many bytes a read brings at most that is worked off, to
+	// the end, by the reader.
+	hereMax = 16 << 10
 	// memoryNap is how often a publisher that waits for memory looks again.
 	memoryNap = 10 * time.Millisecond
 )
@@ -72,6 +76,10 @@ type Conn struct {
 	delivered  atomic.Uint64
 	closing    atomic.Bool // the server has sent connection.close
 	writerDone chan struct{}
+
+	writing sync.Mutex // held by who writes to the socket; guards w
+	w       writer
+	raw     syscall.RawConn // writes without waiting; nil: that cannot be done
 }
 
 // window is the bytes that were read and not yet taken.
@@ -107,19 +115,26 @@ func Serve(cfg *Config, nc net.Conn) {
 // readLoop takes what each read brings, whole frames first to last.
 func (c *Conn) readLoop() error {
 	for {
-		if err := c.fill(); err != nil {
+		n, err := c.fill()
+		if err != nil {
 			return err
+		}
+		here := n <= hereMax && c.raw != nil
+		if here {
+			c.out.hush(quietAll)
 		}
 		if err := c.process(); err != nil {
+			c.out.hush(quietNothing)
+			c.out.kick()
 			return err
 		}
-		c.endBatch()
+		c.endBatch(here)
 		c.out.wait()
 	}
 }
 
-// fill reads once more into the window.
-func (c *Conn) fill() error {
+// fill reads once more into the window, n bytes.
+func (c *Conn) fill() (n int, err error) {
 	w := &c.win
 	switch {
 	case w.r == w.w:
@@ -137,19 +152,19 @@ func (c *Conn) fill() error {
 		copy(next, w.buf[:w.w])
 		w.buf = next
 	}
-	n, err := c.nc.Read(w.buf[w.w:])
+	n, err = c.nc.Read(w.buf[w.w:])
 	w.w += n
 	if n > 0 {
 		c.received.Store(c.cfg.Registry.now())
 		if w.w == len(w.buf) && len(w.buf) < windowMax {
 			w.want = 2 * len(w.buf) // the socket holds more than the window takes
 		}
-		return nil
+		return n, nil
 	}
 	if err == nil {
 		err = io.ErrNoProgress
 	}
-	return err
+	return 0, err
 }
 
 // process handles the frames in the window.
@@ -402,13 +417,19 @@ func (c *Conn) send(channel uint16, m amqp.Method) {
 }
 
 // flush hands the gathered publishes and acknowledgements to their queues.
-func (c *Conn) flush() *broker.Queue {
+func (c *Conn) flush() {
 	c.settles.flush()
+	c.flushPublished(false)
+}
+
+// flushPublished hands the gathered publishes to their queues, and returns the
+// longest of these; here as in broker.Publisher.Flush.
+func (c *Conn) flushPublished(here bool) *broker.Queue {
 	if len(c.confirming) == 0 {
 		if c.pub == nil || c.pub.Empty() {
 			return nil
 		}
-		q, _ := c.pub.Flush(nil)
+		q, _ := c.pub.Flush(nil, here)
 		return q
 	}
 	b := &confirmBatch{tags: c.confirming}
@@ -419,7 +440,7 @@ func (c *Conn) flush() *broker.Queue {
 	}
 	c.confirming = nil
 	done := c.confirmed(b)
-	q, logged := c.pub.Flush(done)
+	q, logged := c.pub.Flush(done, here)
 	if !logged {
 		c.settled = append(c.settled, done)
 	}
@@ -427,13 +448,22 @@ func (c *Conn) flush() *broker.Queue {
 }
 
 // endBatch ends what one read brought: flush, then let consumers catch up.
-func (c *Conn) endBatch() {
-	q := c.flush()
+// With here the read brought little, and what it leads to is done by this
+// goroutine: waking another one costs more.
+func (c *Conn) endBatch(here bool) {
+	c.settles.flush()
+	if here && c.out.hush(quietFrames) {
+		c.speak()
+	}
+	q := c.flushPublished(here)
 	for _, done := range c.settled {
 		done(nil)
 	}
 	c.settled = c.settled[:0]
 	c.sendHeld()
+	if here && c.out.hush(quietNothing) {
+		c.speak()
+	}
 	if c.published == 0 {
 		return
 	}

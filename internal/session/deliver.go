@@ -2,6 +2,7 @@ package session
 
 import (
 	"encoding/binary"
+	"syscall"
 
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/queue"
@@ -17,47 +18,101 @@ const (
 	idleBuffer = 4 << 10
 )
 
-// writer empties the outbox and pulls for the consumers that were woken. It
-// belongs to the write goroutine.
+// writer empties the outbox and pulls for the consumers that were woken.
 type writer struct {
 	buf      []byte
+	rest     []byte // of buf: begun and not written yet
 	runnable []*consumer
+	again    []*consumer // that may have more, those not served first
 	taken    []queue.Delivery
 }
 
 // writeLoop runs until the outbox is closed or the socket fails.
 func (c *Conn) writeLoop() {
 	defer close(c.writerDone)
-	var w writer
 	for range c.out.wake {
-		if !c.drain(&w) {
+		c.writing.Lock()
+		more := c.drain(&c.w)
+		c.w.shrink()
+		c.writing.Unlock()
+		if !more {
 			return
 		}
-		w.shrink()
 	}
 }
 
 // drain writes until there is nothing more to write; false: no more ever.
 func (c *Conn) drain(w *writer) bool {
-	var again []*consumer
-	for {
-		w.buf, w.runnable = c.out.take(w.buf, w.runnable)
-		again = append(again, w.runnable...)
-		if !c.closing.Load() {
-			again = c.pull(w, again)
-		} else {
-			again = again[:0]
-		}
-		if len(w.buf) == 0 {
-			return !c.out.ended()
-		}
-		if _, err := c.nc.Write(w.buf); err != nil {
-			c.out.close()
-			_ = c.nc.Close()
+	for len(w.rest) > 0 || c.gather(w) {
+		_, err := c.nc.Write(w.rest)
+		w.rest = nil
+		if err != nil {
+			c.lost()
 			return false
 		}
 		c.sent.Store(c.cfg.Registry.now())
 	}
+	return !c.out.ended()
+}
+
+// gather fills w.buf with what there is to write, if anything.
+func (c *Conn) gather(w *writer) bool {
+	w.buf, w.runnable = c.out.take(w.buf, w.runnable)
+	w.again = append(w.again, w.runnable...)
+	if !c.closing.Load() {
+		w.again = c.pull(w, w.again)
+	} else {
+		w.again = w.again[:0]
+	}
+	w.rest = w.buf
+	return len(w.buf) > 0
+}
+
+// lost ends a connection whose socket cannot be written to.
+func (c *Conn) lost() {
+	c.out.close()
+	_ = c.nc.Close()
+}
+
+// speak does the writer's work in the caller's goroutine as long as the socket
+// takes it at once; the rest, or all of it if the writer is at it, is the
+// writer's.
+func (c *Conn) speak() {
+	if c.raw == nil || !c.writing.TryLock() {
+		c.out.kick()
+		return
+	}
+	done := c.drainHere(&c.w)
+	c.w.shrink()
+	c.writing.Unlock()
+	if !done {
+		c.out.kick()
+	}
+}
+
+// speakRounds bounds how long speak keeps its caller.
+const speakRounds = 3
+
+// drainHere is drain that does not wait; it reports whether all is written.
+func (c *Conn) drainHere(w *writer) bool {
+	if len(w.rest) > 0 {
+		return false
+	}
+	for range speakRounds {
+		if !c.gather(w) {
+			return !c.out.ended()
+		}
+		n := 0
+		err := c.raw.Write(func(fd uintptr) bool {
+			n, _ = syscall.Write(int(fd), w.rest)
+			return true
+		})
+		if w.rest = w.rest[max(n, 0):]; err != nil || len(w.rest) > 0 {
+			return false // the writer finds out what is wrong
+		}
+		c.sent.Store(c.cfg.Registry.now())
+	}
+	return false
 }
 
 // pull takes messages for each consumer in turn until the buffer is full. It
@@ -164,6 +219,10 @@ func splitContent(b, frames []byte, ch uint16, frameMax uint32) []byte {
 
 // shrink gives back what an idle connection does not need.
 func (w *writer) shrink() {
+	if len(w.rest) > 0 {
+		return
+	}
+	w.rest = nil
 	if cap(w.buf) > idleBuffer {
 		w.buf = nil
 	}

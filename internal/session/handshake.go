@@ -106,7 +106,7 @@ func (c *Conn) nextFrame() (amqp.Frame, error) {
 		if rest := c.win.buf[c.win.r:c.win.w]; len(rest) >= 7 {
 			c.win.want = frameNeed(rest)
 		}
-		if err := c.fill(); err != nil {
+		if _, err := c.fill(); err != nil {
 			return f, err
 		}
 	}
@@ -253,6 +253,9 @@ func (c *Conn) open() error {
 		// without permission: a stranger learns nothing.
 		c.log.Warn("vhost refused", slog.String("vhost", m.VirtualHost), slog.String("user", c.identity.Role))
 		return c.refuse(amqp.ConnectionErrorf(amqp.CodeNotAllowed, "vhost %s not found", m.VirtualHost).At(id))
+	}
+	if tcp, ok := c.nc.(*net.TCPConn); ok {
+		c.raw, _ = tcp.SyscallConn() // nil on error: then only the writer writes
 	}
 	go c.writeLoop()
 	c.send(0, &amqp.ConnectionOpenOk{})

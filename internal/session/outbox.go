@@ -12,11 +12,22 @@ type outbox struct {
 	wake chan struct{} // holds one token when there may be something to do
 
 	mu       sync.Mutex
+	quiet    quiet
 	buf      []byte      // whole frames
 	runnable []*consumer // woken and not yet pulled, each once
 	room     sync.Cond   // signalled when buf was taken or the outbox closed
 	closed   bool        // nothing will be written any more
 }
+
+// quiet says what does not wake the writer, since the reader will look itself
+// in a moment.
+type quiet uint8
+
+const (
+	quietNothing quiet = iota
+	quietFrames        // frames that are added
+	quietAll           // and consumers that are to be pulled
+)
 
 func newOutbox() *outbox {
 	o := &outbox{wake: make(chan struct{}, 1)}
@@ -38,21 +49,40 @@ func (o *outbox) add(f func(b []byte) []byte) {
 	if !o.closed {
 		o.buf = f(o.buf)
 	}
+	quiet := o.quiet
 	o.mu.Unlock()
-	o.kick()
+	if quiet == quietNothing {
+		o.kick()
+	}
+}
+
+// hush sets what does not wake the writer, and reports whether there is
+// something to do for it.
+func (o *outbox) hush(q quiet) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.quiet = q
+	return len(o.buf) > 0 || len(o.runnable) > 0
 }
 
 // run asks the writer to pull for k.
 func (o *outbox) run(k *consumer) {
+	if o.mark(k) < quietAll {
+		o.kick()
+	}
+}
+
+// mark enters k among those to be pulled.
+func (o *outbox) mark(k *consumer) quiet {
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	if !k.queued {
 		k.queued = true
 		if k.announced {
 			o.runnable = append(o.runnable, k)
 		}
 	}
-	o.mu.Unlock()
-	o.kick()
+	return o.quiet
 }
 
 // announce adds a consumer's consume-ok (none with nowait); only then is it
@@ -66,8 +96,11 @@ func (o *outbox) announce(k *consumer, consumeOk []byte) {
 	if k.queued {
 		o.runnable = append(o.runnable, k)
 	}
+	quiet := o.quiet
 	o.mu.Unlock()
-	o.kick()
+	if quiet == quietNothing {
+		o.kick()
+	}
 }
 
 // take hands the waiting frames and the woken consumers to the writer at one

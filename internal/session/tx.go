@@ -124,7 +124,7 @@ func (c *Conn) commit(ch *channel) *amqp.Error {
 		}
 	}
 	done := make(chan error, 1)
-	if _, logged := c.pub.Flush(func(err error) { done <- err }); !logged {
+	if _, logged := c.pub.Flush(func(err error) { done <- err }, false); !logged {
 		done <- nil
 	}
 	if err := <-done; err != nil {

@@ -72,7 +72,7 @@ func (c *crowd) publish(n *node) {
 			for _, id := range ids {
 				c.all[id].confirmed = c.all[id].confirmed || err == nil
 			}
-		})
+		}, true)
 	}
 }
 

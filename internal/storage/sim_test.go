@@ -50,6 +50,9 @@ type consumer struct {
 // Wake implements broker.Waker: the simulation looks by itself.
 func (*consumer) Wake(*broker.Consumer) {}
 
+// Carry implements broker.Waker.
+func (*consumer) Carry(*broker.Consumer) {}
+
 // Cancelled implements broker.Waker.
 func (*consumer) Cancelled(*broker.Consumer) {}
 
@@ -237,7 +240,7 @@ func (l *life) flush(b *batch) {
 			l.m.confirm(b)
 		}
 		close(done)
-	})
+	}, l.r.IntN(2) == 0)
 	if want := len(b.places)+len(b.settles) > 0; logged != want {
 		l.fail("logged is %t, want %t", logged, want)
 	}

@@ -200,11 +200,20 @@ func (s *Store) fenced(err error) {
 }
 
 // Append implements broker.Log.
-func (s *Store) Append(b broker.Batch, durable func(error)) {
+func (s *Store) Append(b broker.Batch, durable func(error)) { s.journal.Append(encode(&b), durable) }
+
+// Gather implements broker.Log.
+func (s *Store) Gather(b broker.Batch, durable func(error)) { s.journal.Gather(encode(&b), durable) }
+
+// Push implements broker.Log.
+func (s *Store) Push() { s.journal.Push() }
+
+// encode returns what fills a frame of the journal with a batch.
+func encode(b *broker.Batch) func(journal.Batch) {
 	if len(b.Images) > 1 {
 		slices.SortStableFunc(b.Places, func(x, y broker.Place) int { return cmp.Compare(x.Image, y.Image) })
 	}
-	s.journal.Append(func(to journal.Batch) {
+	return func(to journal.Batch) {
 		var few [16]journal.Ref
 		refs := few[:0]
 		for i := 0; i < len(b.Places); {
@@ -221,7 +230,7 @@ func (s *Store) Append(b broker.Batch, durable func(error)) {
 		for _, d := range b.Delivered {
 			to.Level(d.Queue, d.UpTo, d.Exact)
 		}
-	}, durable)
+	}
 }
 
 // Full implements broker.Log.
