@@ -37,7 +37,10 @@ type Publisher struct {
 	route  []byte
 	from   *Exchange
 	queues []*Queue
-	sticky bool // queues depends on nothing but top and route
+	// sticky says that queues depends on nothing but top and route, and that
+	// the message was no answer: those go to who awaits them, not to queues.
+	sticky  bool
+	replied int
 
 	dst     []Destination
 	visited []string
@@ -81,12 +84,12 @@ func (p *Publisher) Publish(m *Message) (int, *amqp.Error) {
 	if err := p.find(m); err != nil {
 		return 0, err
 	}
-	if len(p.queues) == 0 {
+	if len(p.queues)+p.replied == 0 {
 		p.from.lost.add(m)
 		return 0, nil
 	}
 	p.enter(m)
-	return len(p.queues), nil
+	return len(p.queues) + p.replied, nil
 }
 
 // enter gives a message to p.queues.
@@ -291,7 +294,7 @@ func (p *Publisher) find(m *Message) *amqp.Error {
 	if err != nil {
 		return err
 	}
-	p.queues, p.visited, p.sticky = p.queues[:0], p.visited[:0], true
+	p.queues, p.visited, p.sticky, p.replied = p.queues[:0], p.visited[:0], true, 0
 	p.through(top, x, m)
 	p.dedup()
 	p.top, p.route, p.from = top, append(p.route[:0], m.Route...), x
@@ -342,6 +345,9 @@ func (p *Publisher) match(top *topology, x *Exchange, m *Message, key []byte) {
 	}
 	if q, ok := pmap.GetBytes(top.queues, key); ok { // every queue is bound to the default exchange by its name
 		p.dst = append(p.dst, Destination{queue: q})
+	} else if p.vhost.reply(key, m) {
+		p.replied++
+		p.sticky = false
 	}
 }
 

@@ -82,6 +82,9 @@ type QueueDeclare struct {
 // DeclareQueue makes sure that a queue exists and returns it.
 func (v *Vhost) DeclareQueue(a *Actor, d QueueDeclare) (*Queue, *amqp.Error) {
 	d.Name = cleanName(d.Name)
+	if q, ok, err := v.replyQueue(d.Name); ok {
+		return q, err
+	}
 	if d.Passive {
 		return v.queuePassive(a, d.Name)
 	}

@@ -26,6 +26,7 @@ type Vhost struct {
 	top atomic.Pointer[topology] // what publishing reads
 	// policies are what new objects and changed policies are matched with.
 	policies atomic.Pointer[policies]
+	replies  replies // direct reply-to
 
 	mu       sync.Mutex // serialises changes of the topology, guards bindings
 	bindings bindings

@@ -26,6 +26,7 @@ type channel struct {
 	global    int         // prefetch of the whole channel, 0: no limit
 	starved   []*consumer // found the channel's prefetch used up
 	consumers map[string]*consumer
+	reply     *replyConsumer // of direct reply-to; changed by the reader
 }
 
 // consumer is one basic.consume.
@@ -135,6 +136,7 @@ func (c *Conn) endChannel(ch *channel) {
 	for _, k := range list {
 		c.vhost.Cancel(&k.Consumer)
 	}
+	c.endReplies(ch, "")
 	if ch.tx != nil {
 		left = append(left, ch.tx.unsettled()...)
 		ch.tx = nil

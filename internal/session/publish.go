@@ -252,6 +252,12 @@ func (c *Conn) publish(ch *channel, m *message) *amqp.Error {
 		Persistent: view.DeliveryMode == 2,
 	}
 	if m.header.Flags != 0 {
+		if string(view.ReplyTo) == broker.ReplyQueue {
+			if err := c.request(ch, m); err != nil {
+				return at(err)
+			}
+			msg.Content = m.content
+		}
 		if err := c.checkProperties(&view); err != nil {
 			return at(err)
 		}
@@ -332,9 +338,6 @@ type written struct {
 
 // checkProperties checks the properties that the broker acts on.
 func (c *Conn) checkProperties(v *amqp.PropertyView) *amqp.Error {
-	if len(v.ReplyTo) > 0 && string(v.ReplyTo) == directReplyTo {
-		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "fast reply consumer does not exist")
-	}
 	if v.Expiration != nil {
 		if err := checkExpiration(string(v.Expiration)); err != nil {
 			return err
@@ -346,9 +349,6 @@ func (c *Conn) checkProperties(v *amqp.PropertyView) *amqp.Error {
 	}
 	return nil
 }
-
-// directReplyTo is the pseudo queue of RabbitMQ's direct reply-to.
-const directReplyTo = "amq.rabbitmq.reply-to"
 
 // maxExpiration is ten years in milliseconds, RabbitMQ's bound.
 const maxExpiration = 315_360_000_000

@@ -92,7 +92,7 @@ func (c *Config) serverProperties() amqp.Table {
 	var caps amqp.Table
 	for _, name := range []string{
 		"publisher_confirms", "exchange_exchange_bindings", "basic.nack", "consumer_cancel_notify",
-		"connection.blocked", "per_consumer_qos", "authentication_failure_close",
+		"connection.blocked", "per_consumer_qos", "direct_reply_to", "authentication_failure_close",
 	} {
 		caps = append(caps, amqp.Field{Key: name, Value: true})
 	}
