@@ -70,6 +70,18 @@ func (b *Broker) Live(uid, seq uint64) bool {
 	return q != nil && q.keep(seq)
 }
 
+// Any reports whether the Log may still have to keep a message of a queue from
+// one number to another, both included.
+func (b *Broker) Any(uid, from, to uint64) bool {
+	q := b.uids.get(uid)
+	if q == nil {
+		return false
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !q.closed && (len(q.leaving) > 0 || q.state.Any(from, to))
+}
+
 // Delivered returns what the Log was told last of a queue; ok is false when
 // the queue is gone.
 func (b *Broker) Delivered(uid uint64) (upTo uint64, ok bool) {

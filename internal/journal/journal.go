@@ -23,10 +23,14 @@ type Options struct {
 	// Live says whether a place is live; it is asked before the oldest
 	// segment's records are put again. It runs in a goroutine of its own.
 	Live func(Ref) bool
+	// Any reports whether any place of a stream from one number to another,
+	// both included, may be live; asked first, since it saves a read when
+	// none is. Nil: always.
+	Any func(stream, from, to uint64) bool
 	// Level returns a stream's present level; ok is false when the stream is
 	// gone.
 	Level func(stream uint64) (value uint64, ok bool)
-	// LiveBytes is about how large all live bodies are. The journal takes
+	// LiveBytes is about how large all live records are. The journal takes
 	// twice that on the disk, and KeepSegments more.
 	LiveBytes func() int64
 	// KeepSegments is how many full segments are kept in any case; 0:
@@ -49,7 +53,7 @@ const (
 	// DefaultSegmentSize is the length of a segment.
 	DefaultSegmentSize = 64 << 20
 	// DefaultKeepSegments is how many full segments are kept in any case.
-	DefaultKeepSegments = 8
+	DefaultKeepSegments = 4
 	// DefaultSpaceInterval is how often space is looked for.
 	DefaultSpaceInterval = 200 * time.Millisecond
 	// DefaultLinger is how long what nobody waits for may stay in memory.
@@ -85,6 +89,7 @@ type Journal struct {
 	used     sync.Cond  // a free file was taken, or the journal ends
 	ready    sync.Cond  // there is a free file, or there will be none
 	segments []*segment // oldest first; the last is written to, by the committer
+	total    int64      // bytes of segments
 	free     []string   // names of files to be used again
 	fresh    uint64     // number of the next one that is made
 	next     uint64     // id of the next segment
@@ -102,12 +107,13 @@ type Journal struct {
 type pending struct {
 	buf     []byte
 	frames  []int // where each frame ends in buf
+	notes   []note
 	waiters []func(error)
 }
 
 func (p *pending) reset() {
 	clear(p.waiters)
-	p.buf, p.frames, p.waiters = p.buf[:0], p.frames[:0], p.waiters[:0]
+	p.buf, p.frames, p.notes, p.waiters = p.buf[:0], p.frames[:0], p.notes[:0], p.waiters[:0]
 	if cap(p.buf) > 4*maxPending {
 		p.buf = nil
 	}
@@ -119,6 +125,9 @@ type Batch struct{ p *pending }
 // Put adds a body with its places; mark is a number kept with it.
 func (b Batch) Put(places []Ref, mark uint64, body []byte) {
 	b.p.buf = appendPut(b.p.buf, places, mark, body)
+	for _, r := range places {
+		b.p.note(r)
+	}
 }
 
 // Settle takes places of a stream away.
@@ -130,6 +139,7 @@ func (b Batch) Settle(stream uint64, seqs []uint64) {
 // counts, but an exact one takes the place of those before it.
 func (b Batch) Level(stream, value uint64, exact bool) {
 	b.p.buf = appendLevel(b.p.buf, stream, value, exact)
+	b.p.notes = append(b.p.notes, note{frame: len(b.p.frames), stream: stream, extent: extent{leveled: true}})
 }
 
 // Append adds one batch, which fill makes, and returns. When it is on stable
@@ -327,6 +337,7 @@ func (j *Journal) fence(err error) {
 // commit writes and syncs the frames of p.
 func (j *Journal) commit(p *pending) error {
 	var s *segment
+	notes := p.notes
 	for i := 0; i < len(p.frames); {
 		from := 0
 		if i > 0 {
@@ -340,6 +351,9 @@ func (j *Journal) commit(p *pending) error {
 		for ; i < len(p.frames) && s.off+int64(p.frames[i]-from) <= s.size; i++ {
 			seal(p.buf[to:p.frames[i]], s.id, s.synced)
 			to = p.frames[i]
+		}
+		for ; len(notes) > 0 && notes[0].frame < i; notes = notes[1:] {
+			s.enter(notes[0].stream, notes[0].extent)
 		}
 		if err := s.write(p.buf[from:to]); err != nil {
 			return err
@@ -424,6 +438,7 @@ func (j *Journal) begin(size, prev int64) (*segment, error) {
 		return nil, err
 	}
 	j.segments = append(j.segments, s)
+	j.total += s.size
 	return s, nil
 }
 
@@ -435,6 +450,10 @@ type segment struct {
 	off    int64 // where the next frame goes
 	synced int64
 	bad    bool // damaged: kept when it is retired
+
+	// streams says what there is in the segment; the committer's as long as
+	// it is the last.
+	streams map[uint64]extent
 
 	reading sync.RWMutex
 	gone    bool // retired; guarded by reading

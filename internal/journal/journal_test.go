@@ -83,6 +83,17 @@ func (w *world) isLive(r Ref) bool {
 	return w.live[r]
 }
 
+func (w *world) any(stream, from, to uint64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for r := range w.live {
+		if r.Stream == stream && r.Seq >= from && r.Seq <= to {
+			return true
+		}
+	}
+	return false
+}
+
 func (w *world) levelOf(stream uint64) (uint64, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -228,7 +239,7 @@ func simulate(seed uint64) error {
 	r := rand.New(rand.NewPCG(seed, 1))
 	fs, w := vfs.NewMem(), newWorld()
 	o := Options{
-		Dir: "d", SegmentSize: 2000 + int64(r.IntN(3000)), KeepSegments: 1 + r.IntN(2), Live: w.isLive, LiveBytes: w.liveBytes, Level: w.levelOf,
+		Dir: "d", SegmentSize: 2000 + int64(r.IntN(3000)), KeepSegments: 1 + r.IntN(2), Live: w.isLive, Any: w.any, LiveBytes: w.liveBytes, Level: w.levelOf,
 		SpaceInterval: time.Millisecond,
 	}
 	for life := range 2 + r.IntN(4) {

@@ -267,10 +267,14 @@ func (j *Journal) settleEnd(f *found, v Visitor, r *Report) error {
 func (j *Journal) scan(f *found, end int64, v Visitor, r *Report) (sure int64, err error) {
 	r.Segments++
 	r.Files = append(r.Files, SegmentReport{Name: j.name(f.id, "wal"), Size: f.size, Prev: f.prev})
-	if int64(cap(j.buf)) < f.size {
+	size := f.size
+	if end >= 0 {
+		size = min(size, end) // nothing behind it is the log's
+	}
+	if int64(cap(j.buf)) < size {
 		j.buf = make([]byte, f.size)
 	}
-	f.data = j.buf[:f.size]
+	f.data = j.buf[:size]
 	if _, err := f.file.ReadAt(f.data, 0); err != nil && !errors.Is(err, io.EOF) {
 		return 0, fmt.Errorf("read segment %016x: %w", f.id, err)
 	}
@@ -282,10 +286,11 @@ func (j *Journal) scan(f *found, end int64, v Visitor, r *Report) (sure int64, e
 		r.damaged(f, 0, headerSize)
 	}
 	var e entries
+	noting := noting{v, f.segment}
 	at := int64(headerSize)
 	for at < limit {
 		body, synced, n := frameAt(f.data[at:limit], f.id)
-		if n > 0 && e.visit(body, f.at(at), v) {
+		if n > 0 && e.visit(body, f.at(at), noting) {
 			sure = max(sure, synced)
 			r.Frames++
 			r.Files[len(r.Files)-1].Frames++

@@ -43,12 +43,16 @@ func (j *Journal) end(err error) {
 	j.files.Unlock()
 }
 
-// make keeps one file ready, so that a new segment costs a rename, and so
-// that consumers can still settle when the disk is full.
+// keepFree is how many files are kept ready, so that a new segment costs a
+// rename, and so that consumers can still settle when the disk is full: one is
+// for the sweeper, whose copies may fill the segment that is written to.
+const keepFree = 2
+
+// make keeps files ready.
 func (j *Journal) make() {
 	for {
 		j.files.Lock()
-		for len(j.free) > 0 && j.ending == nil {
+		for len(j.free) >= keepFree && j.ending == nil {
 			if j.full.Load() { // the sweeper has found one
 				j.spaceAgain()
 			}

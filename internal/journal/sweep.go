@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 )
@@ -28,15 +29,11 @@ func (j *Journal) sweep() {
 
 // tooMuch reports whether the oldest segment should go; j.files is held.
 func (j *Journal) tooMuch() bool {
-	total := int64(0)
-	for _, s := range j.segments {
-		total += s.size
+	if !j.full.Load() {
+		return len(j.segments) > j.opts.KeepSegments+1 && j.total > 2*j.opts.LiveBytes()+int64(j.opts.KeepSegments)*j.opts.SegmentSize
 	}
 	live := j.opts.LiveBytes()
-	if j.full.Load() {
-		return len(j.segments) > 2 && total > live+live/4+2*j.opts.SegmentSize
-	}
-	return len(j.segments) > j.opts.KeepSegments+1 && total > 2*live+int64(j.opts.KeepSegments)*j.opts.SegmentSize
+	return len(j.segments) > 2 && j.total > live+live/4+2*j.opts.SegmentSize
 }
 
 // retireOldest puts what is live in the oldest segment again and frees its
@@ -74,14 +71,37 @@ func (j *Journal) giveUp(err error) {
 
 // putAgain appends what is live in s and waits until that is durable.
 func (j *Journal) putAgain(s *segment) error {
-	data := make([]byte, s.off)
-	if _, err := s.file.ReadAt(data, 0); err != nil {
-		return err
+	live := s.bad // of a damaged one it is not known what it holds
+	for stream, c := range s.streams {
+		live = live || c.puts && (j.opts.Any == nil || j.opts.Any(stream, c.min, c.max))
+		if !c.leveled {
+			continue
+		}
+		if value, ok := j.opts.Level(stream); ok {
+			j.Append(func(b Batch) { b.Level(stream, value, false) }, nil)
+		}
 	}
-	c := &copier{j: j, leveled: map[uint64]bool{}}
+	if live {
+		if err := j.copyLive(s); err != nil {
+			return err
+		}
+	}
+	done := make(chan error, 1)
+	j.Append(func(Batch) {}, func(err error) { done <- err })
+	return <-done
+}
+
+// copyLive appends the live records of s.
+func (j *Journal) copyLive(s *segment) error {
+	w := window{s: s}
+	c := &copier{j: j}
 	var e entries
 	for at := int64(headerSize); at < s.off; {
-		body, _, n := frameAt(data[at:], s.id)
+		b, err := w.frame(at)
+		if err != nil {
+			return err
+		}
+		body, _, n := frameAt(b, s.id)
 		if n == 0 || !e.visit(body, s.at(at), c) {
 			if !s.bad { // what is damaged was reported at start
 				return fmt.Errorf("%w: segment %016x at offset %d", ErrCorrupt, s.id, at)
@@ -91,16 +111,49 @@ func (j *Journal) putAgain(s *segment) error {
 		}
 		at += int64(n)
 	}
-	done := make(chan error, 1)
-	j.Append(func(Batch) {}, func(err error) { done <- err })
-	return <-done
+	return nil
+}
+
+// window reads a segment front to back, a piece at a time.
+type window struct {
+	s    *segment
+	buf  []byte
+	from int64 // offset of buf
+}
+
+// windowSize is how much is read at once.
+const windowSize = 1 << 20
+
+// frame returns the bytes at an offset: those of the frame there, if it is
+// one, and perhaps more.
+func (w *window) frame(at int64) ([]byte, error) {
+	b, err := w.bytes(at, frameHeader)
+	if err != nil || len(b) < frameHeader {
+		return b, err
+	}
+	return w.bytes(at, frameHeader+int64(binary.LittleEndian.Uint32(b[4:])))
+}
+
+// bytes returns at least n bytes from an offset on, if there are as many.
+func (w *window) bytes(at, n int64) ([]byte, error) {
+	n = min(n, w.s.off-at)
+	if at < w.from || at+n > w.from+int64(len(w.buf)) {
+		size := min(max(n, windowSize), w.s.off-at)
+		if int64(cap(w.buf)) < size {
+			w.buf = make([]byte, size)
+		}
+		w.buf, w.from = w.buf[:size], at
+		if _, err := w.s.file.ReadAt(w.buf, at); err != nil {
+			return nil, err
+		}
+	}
+	return w.buf[at-w.from:], nil
 }
 
 // copier puts live entries again.
 type copier struct {
-	j       *Journal
-	live    []Ref
-	leveled map[uint64]bool
+	j    *Journal
+	live []Ref
 }
 
 // Put implements Visitor. A place that is settled while it is put again gets
@@ -127,22 +180,15 @@ func (c *copier) Put(places []Ref, mark uint64, body []byte, _ Position) {
 // that is gone.
 func (c *copier) Settle(uint64, []uint64) {}
 
-// Level implements Visitor: the present level is put again, once a segment.
-func (c *copier) Level(stream, _ uint64, _ bool) {
-	if c.leveled[stream] {
-		return
-	}
-	c.leveled[stream] = true
-	if value, ok := c.j.opts.Level(stream); ok {
-		c.j.Append(func(b Batch) { b.Level(stream, value, false) }, nil)
-	}
-}
+// Level implements Visitor: putAgain has put the present one again.
+func (c *copier) Level(uint64, uint64, bool) {}
 
 // retire takes the oldest segment out of the log and keeps its file for later.
 func (j *Journal) retire(s *segment) error {
 	j.files.Lock()
 	defer j.files.Unlock()
 	j.segments = j.segments[1:]
+	j.total -= s.size
 	name := j.name(s.id, "wal")
 	s.reading.Lock()
 	s.gone = true

@@ -87,6 +87,35 @@ func (s *State) Live(seq uint64) bool {
 	return sl.state() != stateGone
 }
 
+// anyStrays is how many strays are looked at one by one.
+const anyStrays = 1024
+
+// Any reports whether there may be a message from one number to another, both
+// included: false is sure.
+func (s *State) Any(from, to uint64) bool {
+	q := &s.slots
+	i, _ := slices.BinarySearchFunc(q.chunks, from, func(c *chunk, seq uint64) int {
+		if c.end() <= seq {
+			return -1
+		}
+		return 1
+	})
+	for ; i < len(q.chunks) && q.chunks[i].first <= to; i++ {
+		if q.chunks[i].live > 0 {
+			return true
+		}
+	}
+	if len(q.strays) > anyStrays {
+		return true
+	}
+	for seq := range q.strays {
+		if seq >= from && seq <= to {
+			return true
+		}
+	}
+	return false
+}
+
 // Freeze picks messages that will be wanted last, with about most bytes, to
 // be moved out of memory; ok is false when there are none. They stay where
 // they are until Frozen is called.
@@ -125,7 +154,8 @@ func (s *State) Freeze(most int64) (kept []Kept, ok bool) {
 
 // coldest finds the last chunk in memory behind the one that is being read
 // in which all that is there is ready: one that is full rather than the one
-// that is being filled. Nil when there is none.
+// that is being filled, and what is being read last of all. Nil when there is
+// none.
 func (s *State) coldest() (filling *chunk) {
 	q := s.slots.chunks
 	for i := len(q) - 1; i >= 0 && q[i].first > s.head; i-- {
@@ -138,6 +168,9 @@ func (s *State) coldest() (filling *chunk) {
 			filling = c
 		}
 	}
+	if filling == nil {
+		return s.atRest()
+	}
 	return filling
 }
 
@@ -145,7 +178,7 @@ func (s *State) coldest() (filling *chunk) {
 // it. False: it was wanted meanwhile and stays.
 func (s *State) Frozen(kept []Kept, where any) bool {
 	c := s.slots.chunkOf(kept[0].Seq)
-	if c == nil || c.cold != nil || c.first <= s.head || c.live != len(kept) || c.end() <= kept[len(kept)-1].Seq {
+	if c == nil || c.cold != nil || c.first < s.head || c.live != len(kept) || c.end() <= kept[len(kept)-1].Seq {
 		return false
 	}
 	r := Cold{Where: where, Seqs: make([]uint64, len(kept))}

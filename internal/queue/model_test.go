@@ -122,8 +122,12 @@ func (x *machine) done() {
 		x.t.Fatalf("HotBytes, PersistentBytes = %d, %d, want %d, %d", x.s.HotBytes(), x.s.PersistentBytes(), hot, pers)
 	}
 	for seq := range x.m.next {
-		if _, ok := x.m.state[seq]; ok != x.s.Live(seq) {
+		_, ok := x.m.state[seq]
+		if ok != x.s.Live(seq) {
 			x.t.Fatalf("message %d: Live = %v", seq, !ok)
+		}
+		if ok && !x.s.Any(seq/2, seq+3) {
+			x.t.Fatalf("message %d is not there from %d to %d", seq, seq/2, seq+3)
 		}
 	}
 	if got, want := x.s.Ready(), len(x.m.ready()); got != want {

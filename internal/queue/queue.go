@@ -68,6 +68,8 @@ type State struct {
 
 	slots slots
 	head  uint64 // the read position: the pool is head and all after it
+	// furthest is where head has been before it was taken back.
+	furthest uint64
 
 	returned  []uint64 // ascending, all before head
 	unordered bool     // returned has to be sorted
@@ -100,8 +102,8 @@ func (s *State) ReadyBytes() int64 { return s.readyBytes }
 // Next returns the sequence number that the next message will get.
 func (s *State) Next() uint64 { return s.slots.next }
 
-// Head returns the read position: no message from it on was delivered.
-func (s *State) Head() uint64 { return s.head }
+// Head returns how far the queue was read: no message from it on was delivered.
+func (s *State) Head() uint64 { return max(s.head, s.furthest) }
 
 // Publish takes messages in, at the end of the queue; the first of them gets
 // sequence number Next.

@@ -56,6 +56,7 @@ type Options struct {
 // Live is what a Store asks about messages: the broker.
 type Live interface {
 	Live(uid, seq uint64) bool
+	Any(uid, from, to uint64) bool
 	Delivered(uid uint64) (upTo uint64, ok bool)
 }
 
@@ -89,7 +90,7 @@ func Open(o Options) (*Store, *journal.Report, error) {
 	var report *journal.Report
 	s.journal, report, err = journal.Open(journal.Options{
 		FS: o.FS, Dir: path.Join(o.Dir, "journal"), SegmentSize: o.SegmentSize,
-		Live: s.isLive, Level: s.level, LiveBytes: s.liveBytes, Space: s.space, Fenced: s.fenced,
+		Live: s.isLive, Any: s.anyLive, Level: s.level, LiveBytes: s.liveBytes, Space: s.space, Fenced: s.fenced,
 	}, replay(s.histories))
 	if err != nil {
 		return nil, nil, fmt.Errorf("journal: %w", err)
@@ -165,6 +166,11 @@ func (s *Store) Attach(l Live, logged func() int64) {
 func (s *Store) isLive(r journal.Ref) bool {
 	l := s.live.Load()
 	return l == nil || (*l).Live(r.Stream, r.Seq)
+}
+
+func (s *Store) anyLive(stream, from, to uint64) bool {
+	l := s.live.Load()
+	return l == nil || (*l).Any(stream, from, to)
 }
 
 func (s *Store) level(stream uint64) (uint64, bool) {
