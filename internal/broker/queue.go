@@ -130,6 +130,10 @@ func (v *Vhost) checkQueue(d *QueueDeclare) *amqp.Error {
 
 // addQueue records and enters a new queue; v.mu is held.
 func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
+	if most := v.maxQueues.Load(); most >= 0 && int64(v.top.Load().queues.Len()) >= most {
+		return nil, amqp.ChannelErrorf(amqp.CodePreconditionFailed, "cannot declare queue '%s': queue limit in vhost '%s' (%d) is reached",
+			d.Name, v.wire, most)
+	}
 	q := v.newQueue(d.Name, v.opts.NextUID(), d.Arguments)
 	q.configure(v.effective(q.object()))
 	q.Durable, q.AutoDelete, q.Exclusive = d.Durable, d.AutoDelete, d.Exclusive

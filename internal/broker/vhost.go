@@ -27,6 +27,8 @@ type Vhost struct {
 	// policies are what new objects and changed policies are matched with.
 	policies atomic.Pointer[policies]
 	replies  replies // direct reply-to
+	// maxQueues is how many queues there may be; negative: no limit.
+	maxQueues atomic.Int64
 
 	mu       sync.Mutex // serialises changes of the topology, guards bindings
 	bindings bindings
@@ -63,6 +65,7 @@ func (b *Broker) newVhost(ref meta.VhostRef, wire string, lenient bool) *Vhost {
 		noted: map[string]bool{},
 	}
 	v.policies.Store(&policies{})
+	v.maxQueues.Store(meta.Unlimited)
 	top := &topology{}
 	for _, x := range predeclared() {
 		x.open(b.memory)
@@ -77,6 +80,9 @@ func (v *Vhost) Ref() meta.VhostRef { return v.ref }
 
 // Wire returns the name that clients use for the vhost.
 func (v *Vhost) Wire() string { return v.wire }
+
+// Limit sets what was set for the vhost.
+func (v *Vhost) Limit(q meta.Quota) { v.maxQueues.Store(q.Get(meta.LimitQueues)) }
 
 // Exchange finds an exchange.
 func (v *Vhost) Exchange(name string) (*Exchange, bool) { return v.top.Load().exchanges.Get(name) }

@@ -80,6 +80,9 @@ func (c *Conn) openChannel(id uint16) *amqp.Error {
 		return amqp.ConnectionErrorf(amqp.CodeNotAllowed,
 			"number of channels opened (%d) has reached the negotiated channel_max (%d)", len(c.channels), c.channelMax)
 	}
+	if e := c.admitChannel(); e != nil {
+		return e
+	}
 	ch := &channel{id: id, consumers: map[string]*consumer{}}
 	c.mu.Lock()
 	c.channels[id] = ch
@@ -153,6 +156,7 @@ func (c *Conn) forgetChannel(ch *channel) {
 	c.mu.Lock()
 	delete(c.channels, ch.id)
 	c.mu.Unlock()
+	c.tenure.role.channels.Add(-1)
 	if c.last == ch {
 		c.last = nil
 	}

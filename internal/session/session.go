@@ -33,6 +33,9 @@ type Authority interface {
 	Rights(id meta.Identity, vhost string) *auth.Rights
 	// Stale reports whether an identity must not be served any more.
 	Stale(id meta.Identity) bool
+	// Limits returns the limits of a vhost of the identity's cluster and those
+	// of its role.
+	Limits(id meta.Identity, vhost string) (ofVhost, ofRole meta.Quota)
 }
 
 // Limits of a connection. They are offered in connection.tune or answered
