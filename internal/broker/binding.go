@@ -117,33 +117,64 @@ func (v *Vhost) Bind(a *Actor, b Binding) *amqp.Error {
 	if err := v.checkEnds(a, &b); err != nil {
 		return err
 	}
+	kept, dest, err := v.bind(a, &b)
+	if err == nil {
+		v.replay(kept, dest)
+	}
+	return err
+}
+
+// bind is Bind up to what a recent history exchange does then.
+func (v *Vhost) bind(a *Actor, b *Binding) (kept []keptImage, dest Destination, err *amqp.Error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.closed {
-		return v.gone()
+		return nil, dest, v.gone()
 	}
 	x, ok := v.Exchange(b.Source)
 	if !ok {
-		return v.notFound(KindExchange, b.Source)
+		return nil, dest, v.notFound(KindExchange, b.Source)
 	}
-	dest, durable, err := v.bindTarget(a, &b)
-	if err != nil {
-		return err
+	dest, durable, err := v.bindTarget(a, b)
+	if err != nil || v.bindings.get(b) != nil {
+		return nil, dest, err
 	}
-	if v.bindings.get(&b) != nil {
-		return nil
+	if err := v.checkBinding(x, b); err != nil {
+		return nil, dest, err
 	}
+	e := &entry{Binding: *b, dest: dest, durable: durable && x.Durable}
+	if e.durable {
+		if err := v.opts.Definitions.PutBinding(v.binding(b)); err != nil {
+			return nil, dest, v.stored(err)
+		}
+	}
+	if x.history != nil {
+		kept, _ = x.history.list() // what is published from here on is not among it
+	}
+	v.enter(e)
+	return kept, dest, nil
+}
+
+// checkBinding checks what exchange x demands of a new binding.
+func (v *Vhost) checkBinding(x *Exchange, b *Binding) *amqp.Error {
 	if err := route.Check(x.Type, b.Key, b.Arguments); err != nil {
 		return asError(err)
 	}
-	e := &entry{Binding: b, dest: dest, durable: durable && x.Durable}
-	if e.durable {
-		if err := v.opts.Definitions.PutBinding(v.binding(&b)); err != nil {
-			return v.stored(err)
-		}
+	if x.Type == route.LocalRandom && b.DestinationKind == KindExchange {
+		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "Destination not found")
 	}
-	v.enter(e)
+	if x.chooses && x.routes.Len() >= route.MaxChoices {
+		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "%s has %d bindings, which is the limit of type '%s'",
+			v.resource(KindExchange, x.Name), route.MaxChoices, x.Type)
+	}
 	return nil
+}
+
+// route is the binding as the exchange's table has it.
+func (e *entry) route() route.Binding[Destination] {
+	return route.Binding[Destination]{
+		Key: e.Key, Args: e.Arguments, Dest: e.dest, Name: string(e.DestinationKind) + " " + e.Destination,
+	}
 }
 
 // enter puts a binding in force; v.mu is held.
@@ -152,7 +183,7 @@ func (v *Vhost) enter(e *entry) {
 	v.change(func(t *topology) {
 		x, _ := t.exchanges.Get(e.Source)
 		next := *x
-		next.routes = x.routes.Bind(route.Binding[Destination]{Key: e.Key, Args: e.Arguments, Dest: e.dest})
+		next.routes = x.routes.Bind(e.route())
 		t.exchanges = t.exchanges.Set(x.Name, &next)
 	})
 }
@@ -205,7 +236,7 @@ func (v *Vhost) forgetBindings(gone []*entry) {
 		for _, e := range gone {
 			if x, ok := t.exchanges.Get(e.Source); ok {
 				next := *x
-				next.routes = x.routes.Unbind(route.Binding[Destination]{Key: e.Key, Args: e.Arguments, Dest: e.dest})
+				next.routes = x.routes.Unbind(e.route())
 				t.exchanges = t.exchanges.Set(x.Name, &next)
 			}
 		}
@@ -221,6 +252,9 @@ func (v *Vhost) forgetBindings(gone []*entry) {
 // destination, read on the source.
 func (v *Vhost) checkEnds(a *Actor, b *Binding) *amqp.Error {
 	b.Source, b.Destination = cleanName(b.Source), cleanName(b.Destination)
+	if b.DestinationKind == KindQueue && (b.Destination == ReplyQueue || isReplyTo(b.Destination)) {
+		return errVolatile()
+	}
 	if err := v.checkBind(a, auth.Write, b.DestinationKind, b.Destination); err != nil {
 		return err
 	}

@@ -132,6 +132,7 @@ func (b *Broker) AddVhost(v meta.Vhost, wire string) *Vhost {
 	}
 	next := maps.Clone(old)
 	next[ref] = b.newVhost(ref, wire, v.LenientRedeclare)
+	next[ref].Limit(v.Limits)
 	b.vhosts.Store(&next)
 	return next[ref]
 }

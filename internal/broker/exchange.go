@@ -21,7 +21,12 @@ type Exchange struct {
 	Arguments                     amqp.Table
 
 	policy    *policy.Effective
-	alternate string // by argument or policy
+	alternate string  // by argument or policy
+	sticky    bool    // where a message goes depends on its exchange and key alone
+	chooses   bool    // one destination a message, see route.Chooses
+	chance    bool    // it looks at route.Message.Chance
+	history   *recent // of type x-recent-history
+	lost      *recent // what went to no queue
 	routes    route.Table[Destination]
 }
 
@@ -32,9 +37,16 @@ type Destination struct {
 }
 
 // open gives a new exchange its empty routing table.
-func (x *Exchange) open() bool {
-	routes, ok := route.New[Destination](x.Type)
+func (x *Exchange) open(memory *Memory) bool {
+	routes, ok := route.New[Destination](x.Type, x.Arguments)
 	x.routes = routes
+	x.chooses, x.chance = route.Chooses(x.Type), route.ByChance(x.Type)
+	x.sticky = x.Type == "direct" || x.Type == "fanout" || x.Type == "topic" || x.Type == route.ModulusHash
+	x.lost = &recent{messages: unroutableMessages, bytes: unroutableBytes, memory: memory}
+	if x.Type == route.RecentHistory {
+		n, _ := route.HistoryLength(x.Arguments)
+		x.history = &recent{messages: n, bytes: maxHistoryBytes, memory: memory}
+	}
 	x.settle(nil)
 	return ok
 }
@@ -71,8 +83,11 @@ func (v *Vhost) DeclareExchange(a *Actor, d ExchangeDeclare) *amqp.Error {
 	if err := v.Check(a, auth.Configure, KindExchange, d.Name); err != nil {
 		return err
 	}
-	if _, ok := route.New[Destination](d.Type); !ok {
+	if _, ok := route.New[Destination](d.Type, nil); !ok {
 		return unknownExchangeType(d.Type)
+	}
+	if err := route.CheckArguments(d.Type, d.Arguments); err != nil {
+		return asError(err)
 	}
 	if err := v.checkAlternate(a, &d); err != nil {
 		return err
@@ -97,10 +112,10 @@ func (v *Vhost) addExchange(d *ExchangeDeclare) *amqp.Error {
 		Name: d.Name, Type: d.Type, Durable: d.Durable, AutoDelete: d.AutoDelete, Internal: d.Internal,
 		Arguments: d.Arguments,
 	}
-	x.open()
+	x.open(v.memory)
 	x.settle(v.effective(x.object()))
 	for _, f := range d.Arguments {
-		if f.Key != argAlternate {
+		if f.Key != argAlternate && !route.Knows(d.Type, f.Key) {
 			v.note(KindExchange, d.Name, f.Key)
 		}
 	}
@@ -123,7 +138,7 @@ func (v *Vhost) RestoreExchange(m meta.Exchange) {
 		Name: m.Name, Type: m.Type, Durable: true, AutoDelete: m.AutoDelete, Internal: m.Internal,
 		Arguments: m.Arguments,
 	}
-	if !x.open() {
+	if !x.open(v.memory) {
 		return
 	}
 	v.mu.Lock()
@@ -220,8 +235,15 @@ func (v *Vhost) removeExchange(x *Exchange) *amqp.Error {
 	}
 	gone := append(v.bindings.source(x.Name), v.bindings.destination(endpoint{KindExchange, x.Name})...)
 	v.change(func(t *topology) { t.exchanges = t.exchanges.Delete(x.Name) })
+	x.close()
 	v.forgetBindings(gone)
 	return nil
+}
+
+// close gives back what an exchange that is gone has kept.
+func (x *Exchange) close() {
+	x.history.close()
+	x.lost.close()
 }
 
 func errDefaultExchange() *amqp.Error {
@@ -231,8 +253,7 @@ func errDefaultExchange() *amqp.Error {
 // later are exchange types that RabbitMQ or its plugins have and that are not
 // built yet: refused by name, so that nobody takes them for a typing error.
 var later = map[string]bool{
-	"x-delayed-message": true, "x-consistent-hash": true, "x-modulus-hash": true, "x-random": true,
-	"x-local-random": true, "x-recent-history": true, "x-jms-topic": true,
+	"x-delayed-message": true, "x-jms-topic": true,
 }
 
 func unknownExchangeType(t string) *amqp.Error {

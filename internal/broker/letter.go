@@ -5,7 +5,6 @@ import (
 
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/queue"
-	"github.com/warrenmq/warren/internal/route"
 )
 
 // bury publishes the dead letters of a queue to its dead letter exchange. The
@@ -77,8 +76,8 @@ func (p *Publisher) send(q *Queue, d *queue.Dead, set *Settings) {
 	}
 	m := l.compose(x.Name, keys)
 	m.seen = d.Reason == queue.Rejected || d.Reason == queue.Undeliverable // RabbitMQ says so of the copy too
-	p.sticky, p.queues, p.visited = false, p.queues[:0], p.visited[:0]
-	p.through(top, x, route.Message{Key: m.Key, Headers: m.Headers}, m.Extra)
+	p.sticky, p.queues, p.visited, p.replied = false, p.queues[:0], p.visited[:0], 0
+	p.through(top, x, &m)
 	p.dedup()
 	p.queues = slices.DeleteFunc(p.queues, func(to *Queue) bool { return l.cycle(to.Name) })
 	p.enter(&m)

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/warrenmq/warren/amqp"
@@ -49,8 +50,12 @@ type Publisher struct {
 	// The last route: most publishers send to one place.
 	top    *topology
 	route  []byte
+	from   *Exchange
 	queues []*Queue
-	sticky bool // queues depends on nothing but top and route
+	// sticky says that queues depends on nothing but top and route, and that
+	// the message was no answer: those go to who awaits them, not to queues.
+	sticky  bool
+	replied int
 
 	dst     []Destination
 	visited []string
@@ -134,13 +139,18 @@ func (p *Publisher) Publish(m *Message) (int, *amqp.Error) {
 	if err := p.find(m); err != nil {
 		return 0, err
 	}
-	return p.enter(m), nil
+	if len(p.queues)+p.replied == 0 {
+		p.from.lost.add(m)
+		return 0, nil
+	}
+	p.enter(m)
+	return len(p.queues) + p.replied, nil
 }
 
-// enter enters a message into the batch for the queues that were found.
-func (p *Publisher) enter(m *Message) int {
+// enter gives a message to p.queues.
+func (p *Publisher) enter(m *Message) {
 	if len(p.queues) == 0 {
-		return 0
+		return
 	}
 	sl, off, size := p.image(m)
 	msg := queue.Message{Slab: sl, Off: off, Size: size, RouteLen: uint16(len(m.Route)), Dead: m.dead, Seen: m.seen} //nolint:gosec // two short strings
@@ -167,7 +177,6 @@ func (p *Publisher) enter(m *Message) int {
 		}
 	}
 	p.gathered += len(p.queues)
-	return len(p.queues)
 }
 
 // Gathered returns how many places in queues the batch takes: what it costs
@@ -330,7 +339,7 @@ func (p *Publisher) Release() {
 	p.slabs.Release()
 	p.runs, p.byQueue, p.batch, p.waiting, p.settling, p.woken = nil, nil, Batch{}, nil, nil, nil
 	p.then = nil
-	p.top, p.route, p.queues = nil, nil, nil
+	p.top, p.route, p.from, p.queues = nil, nil, nil, nil
 }
 
 // Check says whether an exchange may be published to: it exists and is not
@@ -363,27 +372,28 @@ func (p *Publisher) find(m *Message) *amqp.Error {
 	if err != nil {
 		return err
 	}
-	p.queues, p.visited, p.sticky = p.queues[:0], p.visited[:0], true
-	p.through(top, x, route.Message{Key: m.Key, Headers: m.Headers}, m.Extra)
+	p.queues, p.visited, p.sticky, p.replied = p.queues[:0], p.visited[:0], true, 0
+	p.through(top, x, m)
 	p.dedup()
-	p.top, p.route = top, append(p.route[:0], m.Route...)
+	p.top, p.route, p.from = top, append(p.route[:0], m.Route...), x
 	p.sticky = p.sticky && len(m.Extra) == 0
 	return nil
 }
 
 // through routes a message through exchange x and on, each exchange once.
 // Where x finds nothing its alternate exchange takes over.
-func (p *Publisher) through(top *topology, x *Exchange, m route.Message, extra [][]byte) {
+func (p *Publisher) through(top *topology, x *Exchange, m *Message) {
 	p.visited = append(p.visited, x.Name)
-	if x.Type == "headers" {
-		p.sticky = false
+	p.sticky = p.sticky && x.sticky
+	if x.history != nil && !route.NoStore(m.Headers) {
+		x.history.add(m)
 	}
 	from := len(p.dst)
-	p.match(top, x, m)
-	for _, key := range extra {
-		m := m
-		m.Key = key
-		p.match(top, x, m)
+	p.match(top, x, m, m.Key)
+	if !x.chooses {
+		for _, key := range m.Extra {
+			p.match(top, x, m, key)
+		}
 	}
 	found := p.dst[from:]
 	if len(found) == 0 && x.alternate != "" {
@@ -395,20 +405,27 @@ func (p *Publisher) through(top *topology, x *Exchange, m route.Message, extra [
 			continue
 		}
 		if next, ok := top.exchanges.Get(d.exchange); ok && !p.seen(d.exchange) {
-			p.through(top, next, m, extra)
+			p.through(top, next, m)
 		}
 	}
 	p.dst = p.dst[:from]
 }
 
 // match appends the destinations of one key to p.dst.
-func (p *Publisher) match(top *topology, x *Exchange, m route.Message) {
+func (p *Publisher) match(top *topology, x *Exchange, m *Message, key []byte) {
 	if x.Name != "" {
-		p.dst = x.routes.Match(m, p.dst)
+		r := route.Message{Key: key, Headers: m.Headers, Content: m.Content}
+		if x.chance {
+			r.Chance = rand.Uint64() //nolint:gosec // not a secret
+		}
+		p.dst = x.routes.Match(r, p.dst)
 		return
 	}
-	if q, ok := pmap.GetBytes(top.queues, m.Key); ok { // every queue is bound to the default exchange by its name
+	if q, ok := pmap.GetBytes(top.queues, key); ok { // every queue is bound to the default exchange by its name
 		p.dst = append(p.dst, Destination{queue: q})
+	} else if p.vhost.reply(key, m) {
+		p.replied++
+		p.sticky = false
 	}
 }
 

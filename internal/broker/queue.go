@@ -90,6 +90,9 @@ type QueueDeclare struct {
 // DeclareQueue makes sure that a queue exists and returns it.
 func (v *Vhost) DeclareQueue(a *Actor, d QueueDeclare) (*Queue, *amqp.Error) {
 	d.Name = cleanName(d.Name)
+	if q, ok, err := v.replyQueue(d.Name); ok {
+		return q, err
+	}
 	if d.Passive {
 		return v.queuePassive(a, d.Name)
 	}
@@ -157,6 +160,10 @@ func (v *Vhost) checkQueue(d *QueueDeclare) *amqp.Error {
 
 // addQueue records and enters a new queue; v.mu is held.
 func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
+	if most := v.maxQueues.Load(); most >= 0 && int64(v.top.Load().queues.Len()) >= most {
+		return nil, amqp.ChannelErrorf(amqp.CodePreconditionFailed, "cannot declare queue '%s': queue limit in vhost '%s' (%d) is reached",
+			d.Name, v.wire, most)
+	}
 	q := v.newQueue(d.Name, v.opts.NextUID(), d.Arguments)
 	q.configure(v.effective(q.object()))
 	q.Durable, q.AutoDelete, q.Exclusive = d.Durable, d.AutoDelete, d.Exclusive

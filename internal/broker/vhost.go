@@ -29,6 +29,9 @@ type Vhost struct {
 	top atomic.Pointer[topology] // what publishing reads
 	// policies are what new objects and changed policies are matched with.
 	policies atomic.Pointer[policies]
+	replies  replies // direct reply-to
+	// maxQueues is how many queues there may be; negative: no limit.
+	maxQueues atomic.Int64
 
 	mu       sync.Mutex // serialises changes of the topology, guards bindings
 	bindings bindings
@@ -66,9 +69,10 @@ func (b *Broker) newVhost(ref meta.VhostRef, wire string, lenient bool) *Vhost {
 	}
 	v.env.drop, v.env.bury = v.DropQueue, v.bury
 	v.policies.Store(&policies{})
+	v.maxQueues.Store(meta.Unlimited)
 	top := &topology{}
 	for _, x := range predeclared() {
-		x.open()
+		x.open(b.memory)
 		top.exchanges = top.exchanges.Set(x.Name, &x)
 	}
 	v.top.Store(top)
@@ -80,6 +84,9 @@ func (v *Vhost) Ref() meta.VhostRef { return v.ref }
 
 // Wire returns the name that clients use for the vhost.
 func (v *Vhost) Wire() string { return v.wire }
+
+// Limit sets what was set for the vhost.
+func (v *Vhost) Limit(q meta.Quota) { v.maxQueues.Store(q.Get(meta.LimitQueues)) }
 
 // Exchange finds an exchange.
 func (v *Vhost) Exchange(name string) (*Exchange, bool) { return v.top.Load().exchanges.Get(name) }
@@ -116,13 +123,16 @@ func (v *Vhost) change(f func(t *topology)) {
 // Clear ends the queues and consumers of a vhost that was removed.
 func (v *Vhost) Clear() {
 	v.mu.Lock()
-	queues := v.Queues()
+	queues, exchanges := v.Queues(), v.Exchanges()
 	v.closed = true
 	v.bindings = bindings{}
 	v.top.Store(&topology{})
 	v.mu.Unlock()
 	for _, q := range queues {
 		q.close()
+	}
+	for _, x := range exchanges {
+		x.close()
 	}
 }
 

@@ -22,6 +22,7 @@ type Role struct {
 	OldKeys      []OldKey      `json:"old_keys,omitempty"`     // Replaced keys that are good for a while.
 	Disabled     bool          `json:"disabled,omitempty"`
 	PasswordHash string        `json:"password_hash,omitempty"` // See auth.CheckPassword; empty: no password.
+	Limits       Quota         `json:"limits,omitempty"`        // max-connections, max-channels.
 	Created      time.Time     `json:"created,omitzero"`
 	Updated      time.Time     `json:"updated,omitzero"`
 }

@@ -27,6 +27,7 @@ type Vhost struct {
 	Tags             []string  `json:"tags,omitempty"`
 	DefaultQueueType string    `json:"default_queue_type,omitempty"` // "classic", "quorum", "stream" or empty.
 	LenientRedeclare bool      `json:"lenient_redeclare,omitempty"`  // Durable and auto-delete of what exists win over a declare.
+	Limits           Quota     `json:"limits,omitempty"`             // max-connections, max-queues.
 	Created          time.Time `json:"created,omitzero"`
 }
 

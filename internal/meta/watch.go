@@ -15,7 +15,7 @@ const (
 	ClusterChanged                          // Cluster: its name or remark.
 	ClusterDeleted                          // Cluster, after all that was in it.
 	VhostCreated                            // Cluster, Vhost.
-	VhostChanged                            // Cluster, Vhost: its description, tags or defaults.
+	VhostChanged                            // Cluster, Vhost: its description, tags, defaults or limits.
 	VhostDeleted                            // Cluster, Vhost; its permissions, policies, exchanges, queues and bindings are gone too.
 	RoleChanged                             // Cluster, Role: made, changed, disabled, key reset, or deleted with its permissions. Ask Stale.
 	PermissionChanged                       // Cluster, Vhost, Role: set or cleared. Ask Rights.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/broker"
 )
 
@@ -31,11 +32,42 @@ type exchangeView struct {
 	Arguments  arguments `json:"arguments"`
 
 	policied
+
+	Unroutable *unroutableView `json:"unroutable,omitempty"` // of a single exchange
+}
+
+// unroutableView is what an exchange could not route to any queue.
+type unroutableView struct {
+	Total uint64        `json:"total"`
+	Last  []lostMessage `json:"last"` // oldest first
+}
+
+type lostMessage struct {
+	RoutingKey string    `json:"routing_key"`
+	Headers    arguments `json:"headers"`
+	Bytes      int       `json:"payload_bytes"`
+	Payload    string    `json:"payload"`
+	Encoding   string    `json:"payload_encoding"`
+}
+
+// newUnroutableView shows messages to those who may read them.
+func newUnroutableView(x *broker.Exchange, readable bool) *unroutableView {
+	total, last := x.Unroutable()
+	w := &unroutableView{Total: total, Last: []lostMessage{}}
+	if !readable {
+		return w
+	}
+	for i := range last {
+		c := &last[i]
+		payload, encoding := encodePayload(c.Body, false)
+		w.Last = append(w.Last, lostMessage{c.Key, arguments(c.Properties.Headers), len(c.Body), payload, encoding})
+	}
+	return w
 }
 
 func newExchangeView(v *broker.Vhost, x *broker.Exchange) exchangeView {
 	return exchangeView{
-		x.Name, v.Wire(), x.Type, x.Durable, x.AutoDelete, x.Internal, arguments(x.Arguments), newPolicied(x.Policy()),
+		x.Name, v.Wire(), x.Type, x.Durable, x.AutoDelete, x.Internal, arguments(x.Arguments), newPolicied(x.Policy()), nil,
 	}
 }
 
@@ -72,7 +104,9 @@ func (a *API) getExchange(c *call) (any, error) {
 	if !ok {
 		return nil, errMissing()
 	}
-	return newExchangeView(v, x), nil
+	w := newExchangeView(v, x)
+	w.Unroutable = newUnroutableView(x, v.Check(c.actor(v), auth.Read, broker.KindExchange, x.Name) == nil)
+	return w, nil
 }
 
 func (a *API) putExchange(c *call) (any, error) {

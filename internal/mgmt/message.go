@@ -119,17 +119,21 @@ func newMessageView(d *queue.Delivery, left, truncate int, asBase64 bool) (messa
 	m, err := broker.Open(d)
 	w := messageView{
 		PayloadBytes: len(m.Body), Redelivered: d.Redelivered, Exchange: m.Exchange, RoutingKey: m.Key, MessageCount: left,
-		Properties: propertiesOf(&m.Properties), Encoding: "string",
+		Properties: propertiesOf(&m.Properties),
 	}
 	if truncate > 0 && len(m.Body) > truncate {
 		m.Body = m.Body[:truncate]
 	}
-	if asBase64 || !utf8.Valid(m.Body) {
-		w.Payload, w.Encoding = base64.StdEncoding.EncodeToString(m.Body), "base64"
-	} else {
-		w.Payload = string(m.Body)
-	}
+	w.Payload, w.Encoding = encodePayload(m.Body, asBase64)
 	return w, err
+}
+
+// encodePayload gives a body the form that JSON can have.
+func encodePayload(body []byte, asBase64 bool) (payload, encoding string) {
+	if asBase64 || !utf8.Valid(body) {
+		return base64.StdEncoding.EncodeToString(body), "base64"
+	}
+	return string(body), "string"
 }
 
 // getRequest is the body of POST …/get.

@@ -19,14 +19,17 @@ func (a *API) userRoutes() []route {
 // userView is a user of the default cluster. A password's hash is not shown:
 // who can read it can try passwords on it.
 type userView struct {
-	Name     string         `json:"name"`
-	Tags     []string       `json:"tags"`
-	Limits   map[string]int `json:"limits"`
-	Disabled bool           `json:"disabled"`
+	Name     string     `json:"name"`
+	Tags     []string   `json:"tags"`
+	Limits   meta.Quota `json:"limits"`
+	Disabled bool       `json:"disabled"`
 }
 
 func newUserView(r meta.Role) userView {
-	v := userView{Name: r.Name, Tags: r.Tags, Limits: map[string]int{}, Disabled: r.Disabled}
+	v := userView{Name: r.Name, Tags: r.Tags, Limits: r.Limits, Disabled: r.Disabled}
+	if v.Limits == nil {
+		v.Limits = meta.Quota{}
+	}
 	if v.Tags == nil {
 		v.Tags = []string{}
 	}

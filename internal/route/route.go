@@ -24,6 +24,8 @@ const MaxKey = 255
 type Message struct {
 	Key     []byte        // The routing key. One that is longer than MaxKey matches no topic.
 	Headers amqp.RawTable // The headers property; nil when the message has none.
+	Content []byte        // The content header frame, with or without what follows it.
+	Chance  uint64        // A random number, for the types that choose by chance; see ByChance.
 }
 
 // Binding says that messages with Key go to Dest; what Key and Args mean is up to the exchange
@@ -32,6 +34,8 @@ type Binding[D comparable] struct {
 	Key  string
 	Args amqp.Table
 	Dest D
+	// Name names Dest in a way that a restart does not change, for the types that choose.
+	Name string
 }
 
 // Table maps messages to destinations of type D. It is immutable and may be used by any number
@@ -40,6 +44,9 @@ type Table[D comparable] struct {
 	bound    pmap.Map[identity[D], struct{}]
 	exchange exchange[D]
 }
+
+// ByChance reports whether exchanges of type kind look at Message.Chance.
+func ByChance(kind string) bool { return kind == Random || kind == LocalRandom }
 
 // An exchange is the part of a Table that differs between the exchange types. It is immutable
 // too. Table has seen to it that add is called with new bindings only, and remove only with one
@@ -50,18 +57,24 @@ type exchange[D comparable] interface {
 	match(m Message, dst []D) []D
 }
 
-// New returns an empty table for an exchange of type kind, and false when there is no such type.
-func New[D comparable](kind string) (Table[D], bool) {
+// RecentHistory is the type of a fanout exchange whose new bindings get its last messages.
+const RecentHistory = "x-recent-history"
+
+// New returns an empty table for an exchange of type kind that is declared with args, and false
+// when there is no such type.
+func New[D comparable](kind string, args amqp.Table) (Table[D], bool) {
 	var t Table[D]
 	switch kind {
 	case "direct":
 		t.exchange = &direct[D]{}
-	case "fanout":
+	case "fanout", RecentHistory:
 		t.exchange = &fanout[D]{}
 	case "topic":
 		t.exchange = newTopic[D]()
 	case "headers":
 		t.exchange = &headers[D]{}
+	case ConsistentHash, ModulusHash, Random, LocalRandom:
+		t.exchange = newChooser[D](kind, args)
 	default:
 		return Table[D]{}, false
 	}
@@ -81,6 +94,25 @@ func Check(kind, key string, args amqp.Table) error {
 		return checkTopic(key)
 	case "headers":
 		return checkHeaders(args)
+	case ConsistentHash:
+		return checkWeight(key)
+	case LocalRandom:
+		if key != "" {
+			return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "Non empty binding '%s' key not permitted", key)
+		}
+	}
+	return nil
+}
+
+// CheckArguments says whether an exchange of type kind can be declared with args. The error is an
+// [*amqp.Error] as that of Check.
+func CheckArguments(kind string, args amqp.Table) error {
+	switch kind {
+	case ConsistentHash:
+		return checkHash(args)
+	case RecentHistory:
+		_, err := HistoryLength(args)
+		return err
 	}
 	return nil
 }
@@ -116,14 +148,26 @@ type identity[D comparable] struct {
 	key  string
 	args string // The encoded arguments, sorted by key; empty when there are none.
 	dest D
+	name string
 }
 
 func identify[D comparable](b Binding[D]) identity[D] {
-	id := identity[D]{key: b.Key, dest: b.Dest}
+	id := identity[D]{key: b.Key, dest: b.Dest, name: b.Name}
 	if len(b.Args) > 0 {
 		sorted := slices.Clone(b.Args)
 		slices.SortStableFunc(sorted, func(x, y amqp.Field) int { return strings.Compare(x.Key, y.Key) })
 		id.args = string(amqp.AppendTable(nil, sorted))
 	}
 	return id
+}
+
+// Knows reports whether exchanges of type kind act on an argument of theirs.
+func Knows(kind, argument string) bool {
+	switch kind {
+	case ConsistentHash:
+		return argument == argHashHeader || argument == argHashProperty
+	case RecentHistory:
+		return argument == argHistoryLength
+	}
+	return false
 }

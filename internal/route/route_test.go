@@ -18,7 +18,7 @@ var kinds = []string{"direct", "fanout", "topic", "headers"}
 
 func newTable(tb testing.TB, kind string) Table[int] {
 	tb.Helper()
-	table, ok := New[int](kind)
+	table, ok := New[int](kind, nil)
 	if !ok {
 		tb.Fatalf("New(%q): no such type", kind)
 	}
@@ -42,8 +42,8 @@ func matched(table Table[int], m Message) []int {
 }
 
 func TestNewUnknownType(t *testing.T) {
-	for _, kind := range []string{"", "Direct", "x-random", "nope"} {
-		if _, ok := New[int](kind); ok {
+	for _, kind := range []string{"", "Direct", "x-nope", "nope"} {
+		if _, ok := New[int](kind, nil); ok {
 			t.Errorf("New(%q) knows the type", kind)
 		}
 	}
@@ -330,8 +330,8 @@ func checkModel(t *rapid.T, kind string) {
 		table Table[int]
 		model naive
 	}
-	table, _ := New[int](kind)
-	twin, _ := New[int](kind) // Hashes with another seed.
+	table, _ := New[int](kind, nil)
+	twin, _ := New[int](kind, nil) // Hashes with another seed.
 	versions := []version{{table, naive{kind: kind}}}
 	binding := rapid.Custom(func(t *rapid.T) Binding[int] {
 		return Binding[int]{

@@ -82,7 +82,13 @@ func (s *Server) changed(c meta.Change) {
 		s.later.add(func() { s.registry.Revalidate(c.Cluster, c.Role) })
 	case meta.PolicyChanged:
 		s.later.add(func() { s.changePolicies(ref, c.Policy, c.Operator) })
-	case meta.ClusterCreated, meta.ClusterChanged, meta.ClusterDeleted, meta.VhostChanged:
+	case meta.VhostChanged:
+		if v, ok := s.broker.Vhost(ref); ok {
+			if m, err := s.store.Vhost(ref); err == nil {
+				v.Limit(m.Limits)
+			}
+		}
+	case meta.ClusterCreated, meta.ClusterChanged, meta.ClusterDeleted:
 	}
 }
 

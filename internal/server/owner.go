@@ -43,6 +43,9 @@ func (o owner) Rights(meta.Identity, string) *auth.Rights { return o.rights }
 // Stale implements session.Authority.
 func (o owner) Stale(meta.Identity) bool { return false }
 
+// Limits implements session.Authority.
+func (o owner) Limits(meta.Identity, string) (ofVhost, ofRole meta.Quota) { return nil, nil }
+
 // ServeOwnerAMQP accepts connections at a socket that only the owner of the
 // data directory can open, until the server is closed.
 func (s *Server) ServeOwnerAMQP(l net.Listener) error {

@@ -61,9 +61,6 @@ func (c *Conn) qos(ch *channel, m *amqp.BasicQos) *amqp.Error {
 }
 
 func (c *Conn) consume(ch *channel, m *amqp.BasicConsume) *amqp.Error {
-	if m.Queue == directReplyTo {
-		return amqp.ConnectionErrorf(amqp.CodeNotImplemented, "direct reply-to is not supported yet by this broker")
-	}
 	name, err := ch.queueName(m.Queue)
 	if err != nil {
 		return err
@@ -72,11 +69,14 @@ func (c *Conn) consume(ch *channel, m *amqp.BasicConsume) *amqp.Error {
 	if tag == "" {
 		tag = broker.ServerName("amq.ctag-")
 	}
-	if _, ok := ch.consumers[tag]; ok {
+	if _, ok := ch.consumers[tag]; ok || ch.reply != nil && ch.reply.tag == tag {
 		return amqp.ConnectionErrorf(amqp.CodeNotAllowed, "attempt to reuse consumer tag '%s'", tag)
 	}
 	if len(ch.consumers) >= MaxConsumersPerChannel {
 		return amqp.ConnectionErrorf(amqp.CodeNotAllowed, "reached maximum (%d) of consumers per channel", MaxConsumersPerChannel)
+	}
+	if m.Queue == broker.ReplyQueue {
+		return c.consumeReplies(ch, m, tag)
 	}
 	k := &consumer{ch: ch, out: c.out, conn: c, notify: c.caps.cancelNotify}
 	k.Consumer = broker.Consumer{
@@ -109,6 +109,9 @@ func deliverPrefix(ch uint16, tag string) []byte {
 func (c *Conn) cancel(ch *channel, m *amqp.BasicCancel) *amqp.Error {
 	if k, ok := c.detach(ch, m.ConsumerTag); ok {
 		c.vhost.Cancel(&k.Consumer)
+	}
+	if m.ConsumerTag != "" {
+		c.endReplies(ch, m.ConsumerTag)
 	}
 	return c.reply(ch, nil, m.NoWait, &amqp.BasicCancelOk{ConsumerTag: m.ConsumerTag})
 }

@@ -26,6 +26,7 @@ type channel struct {
 	global    int         // prefetch of the whole channel, 0: no limit
 	starved   []*consumer // found the channel's prefetch used up
 	consumers map[string]*consumer
+	reply     *replyConsumer // of direct reply-to; changed by the reader
 }
 
 // consumer is one basic.consume.
@@ -78,6 +79,9 @@ func (c *Conn) openChannel(id uint16) *amqp.Error {
 	if len(c.channels) >= int(c.channelMax) {
 		return amqp.ConnectionErrorf(amqp.CodeNotAllowed,
 			"number of channels opened (%d) has reached the negotiated channel_max (%d)", len(c.channels), c.channelMax)
+	}
+	if e := c.admitChannel(); e != nil {
+		return e
 	}
 	ch := &channel{id: id, consumers: map[string]*consumer{}}
 	c.mu.Lock()
@@ -135,6 +139,7 @@ func (c *Conn) endChannel(ch *channel) {
 	for _, k := range list {
 		c.vhost.Cancel(&k.Consumer)
 	}
+	c.endReplies(ch, "")
 	if ch.tx != nil {
 		left = append(left, ch.tx.unsettled()...)
 		ch.tx = nil
@@ -151,6 +156,7 @@ func (c *Conn) forgetChannel(ch *channel) {
 	c.mu.Lock()
 	delete(c.channels, ch.id)
 	c.mu.Unlock()
+	c.tenure.role.channels.Add(-1)
 	if c.last == ch {
 		c.last = nil
 	}

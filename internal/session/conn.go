@@ -44,7 +44,8 @@ type Conn struct {
 	out  *outbox
 
 	caps      capabilities
-	identity  meta.Identity
+	identity  meta.Identity // changed by the reader under mu
+	tenure    tenure
 	actor     atomic.Pointer[broker.Actor]
 	vhost     *broker.Vhost
 	info      Info // what does not change after the handshake

@@ -2,6 +2,7 @@ package session
 
 import (
 	"log/slog"
+	"time"
 
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/broker"
@@ -51,9 +52,7 @@ func (c *Conn) updateSecret(secret string) *amqp.Error {
 		c.log.Warn("new secret refused", slog.String("user", c.identity.Role))
 		return amqp.ConnectionErrorf(amqp.CodeNotAllowed, "New secret was refused by one of the backends")
 	}
-	c.mu.Lock()
-	c.identity = next
-	c.mu.Unlock()
+	c.identify(next)
 	c.revalidate()
 	return nil
 }
@@ -64,6 +63,10 @@ func (c *Conn) revalidate() {
 	c.mu.Lock()
 	identity := c.identity
 	c.mu.Unlock()
+	if at := c.tenure.expires.Load(); at != 0 && time.Now().UnixNano() >= at { //nolint:forbidigo // keys end at a time of the day
+		c.Close(amqp.CodeConnectionForced, "credential expired")
+		return
+	}
 	if c.cfg.Authority.Stale(identity) {
 		c.Close(amqp.CodeConnectionForced, "the role's key is no longer valid")
 		return

@@ -101,7 +101,7 @@ func TestMessageSizeLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got bytes.Buffer
-	p.read(t, &got, 'S', 2)
+	p.read(t, &got, &names{}, 'S', 2)
 	want := "S 1: channel.open-ok\nS 1: channel.close ReplyCode=406 ReplyText=\"PRECONDITION_FAILED - message size 17825792 " +
 		"is larger than configured max size 16777216\" ClassID=60 MethodID=40\n"
 	if got.String() != want {

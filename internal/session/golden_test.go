@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,7 +29,8 @@ import (
 // are sent, lines "S 1: queue.declare-ok Queue=q" are what must come back, the
 // number being the channel (none: channel 0). Two connections are called C, S
 // and D, T. Lines "M: PUT /api/… {…}" are requests to the HTTP API and "N: 204 …"
-// what it answers. Content is written as `content "body" DeliveryMode=2`. Lines that
+// what it answers. The first name that the server makes up is called $1, the
+// second $2. Content is written as `content "body" DeliveryMode=2`. Lines that
 // begin with # are for the reader. Go test -rewrite writes the answers down.
 var rewrite = flag.Bool("rewrite", false, "write the server's answers into the golden files")
 
@@ -66,6 +69,7 @@ func play(t *testing.T, script string) string {
 	t.Helper()
 	b := warrentest.Start(t)
 	ends := map[byte]*peer{}
+	made := names{}
 	var out strings.Builder
 	lines := strings.SplitAfter(script, "\n")
 	for i, line := range lines {
@@ -83,25 +87,51 @@ func play(t *testing.T, script string) string {
 				p = open(t, b)
 				ends[line[0]] = p
 			}
-			p.send(t, strings.TrimSpace(line))
+			p.send(t, made.real(strings.TrimSpace(line)))
 		}
 		out.WriteString(line)
 		if next := i + 1; next < len(lines) && isAnswer(lines[next]) || *rewrite {
 			for _, name := range []byte("CD") {
 				if p := ends[name]; p != nil {
-					p.read(t, &out, name+('S'-'C'), expected(lines[i+1:], name+('S'-'C')))
+					p.read(t, &out, &made, name+('S'-'C'), expected(lines[i+1:], name+('S'-'C')))
 				}
 			}
 		}
 	}
 	for _, p := range ends {
 		var rest strings.Builder
-		p.read(t, &rest, '?', 1)
+		p.read(t, &rest, &made, '?', 1)
 		if !*rewrite && rest.Len() > 0 {
 			t.Errorf("nobody expected: %s", rest.String())
 		}
 	}
 	return out.String()
+}
+
+// names are those that the server made up, in the order of their appearance.
+type names []string
+
+// madeUp matches them.
+var madeUp = regexp.MustCompile(`amq\.(?:gen-|ctag-|rabbitmq\.reply-to\.)[A-Za-z0-9_-]{22}`)
+
+// short replaces what is made up by the number of the name.
+func (n *names) short(text string) string {
+	return madeUp.ReplaceAllStringFunc(text, func(name string) string {
+		i := slices.Index(*n, name)
+		if i < 0 {
+			*n = append(*n, name)
+			i = len(*n) - 1
+		}
+		return fmt.Sprintf("$%d", i+1)
+	})
+}
+
+// real does the opposite.
+func (n *names) real(line string) string {
+	for i, name := range *n {
+		line = strings.ReplaceAll(line, fmt.Sprintf("$%d", i+1), name)
+	}
+	return line
 }
 
 // manage makes a request of a script.
@@ -202,7 +232,7 @@ func (p *peer) send(t *testing.T, line string) {
 }
 
 // read writes down n answers or, when rewriting, all that come.
-func (p *peer) read(t *testing.T, out io.Writer, name byte, n int) {
+func (p *peer) read(t *testing.T, out io.Writer, made *names, name byte, n int) {
 	t.Helper()
 	for i := 0; i < n || *rewrite; i++ {
 		wait := 20 * time.Second
@@ -221,7 +251,7 @@ func (p *peer) read(t *testing.T, out io.Writer, name byte, n int) {
 		if f.Channel > 0 {
 			channel = fmt.Sprintf(" %d", f.Channel)
 		}
-		_, _ = fmt.Fprintf(out, "%c%s: %s\n", name, channel, text)
+		_, _ = fmt.Fprintf(out, "%c%s: %s\n", name, channel, made.short(text))
 	}
 }
 

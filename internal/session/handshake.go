@@ -130,13 +130,14 @@ func (c *Conn) authenticate(m *amqp.ConnectionStartOk) error {
 		c.log.Warn("malformed login", slog.String("mechanism", m.Mechanism), slog.String("error", err.Error()))
 		return errSilent
 	}
-	c.identity, err = c.cfg.Authority.Authenticate(user, password)
-	if err == nil && c.identity.Role == "guest" && c.identity.KeyID == "" && !loopback(c.nc) {
+	identity, err := c.cfg.Authority.Authenticate(user, password)
+	if err == nil && identity.Role == "guest" && identity.KeyID == "" && !loopback(c.nc) {
 		err = errGuest
 	}
 	if err != nil {
 		return c.refuseLogin(m.Mechanism, user, err)
 	}
+	c.identify(identity)
 	for _, tag := range c.identity.Tags {
 		c.impersonator = c.impersonator || tag == "impersonator"
 	}
@@ -248,11 +249,16 @@ func (c *Conn) open() error {
 	if err := m.Decode(args); err != nil {
 		return c.refuse(amqp.DecodeError(id, args, err))
 	}
-	if !c.enter(m.VirtualHost) {
+	v, rights := c.find(m.VirtualHost)
+	if v == nil {
 		// One text for a vhost that is not there, another cluster's, and one
 		// without permission: a stranger learns nothing.
 		c.log.Warn("vhost refused", slog.String("vhost", m.VirtualHost), slog.String("user", c.identity.Role))
 		return c.refuse(amqp.ConnectionErrorf(amqp.CodeNotAllowed, "vhost %s not found", m.VirtualHost).At(id))
+	}
+	if e := c.cfg.Registry.admit(c, v, func() { c.enter(v, rights) }); e != nil {
+		c.log.Warn("connection refused", slog.String("user", c.identity.Role), slog.String("error", e.Text))
+		return c.refuse(e.At(id))
 	}
 	if tcp, ok := c.nc.(*net.TCPConn); ok {
 		c.raw, _ = tcp.SyscallConn() // nil on error: then only the writer writes
@@ -262,26 +268,30 @@ func (c *Conn) open() error {
 	return nil
 }
 
-// enter resolves the vhost and what the identity may do there.
-func (c *Conn) enter(wire string) bool {
+// find resolves the vhost and what the identity may do there; nil: nothing, or
+// there is none.
+func (c *Conn) find(wire string) (*broker.Vhost, *auth.Rights) {
 	cluster, name, explicit := meta.ParseVhost(wire)
 	if !explicit {
 		cluster = c.identity.Cluster
 	}
 	if cluster != c.identity.Cluster {
-		return false
+		return nil, nil
 	}
 	v, ok := c.cfg.Broker.Vhost(meta.VhostRef{Cluster: cluster, Name: name}) // a plain name is one of the role's own cluster
 	rights := c.cfg.Authority.Rights(c.identity, name)
 	if !ok || rights == nil {
-		return false
+		return nil, nil
 	}
+	return v, rights
+}
+
+// enter is what a connection becomes in its vhost.
+func (c *Conn) enter(v *broker.Vhost, rights *auth.Rights) {
 	c.vhost, c.pub = v, v.NewPublisher()
 	c.pub.Refused = c.notTaken
 	c.actor.Store(&broker.Actor{User: c.identity.Role, Rights: rights, Conn: c.id})
 	c.describe()
-	c.cfg.Registry.opened(c)
-	return true
 }
 
 // decodeMethod decodes the arguments of a method.

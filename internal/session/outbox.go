@@ -56,6 +56,21 @@ func (o *outbox) add(f func(b []byte) []byte) {
 	}
 }
 
+// addUpTo is add unless limit bytes wait already; false: nothing was added.
+func (o *outbox) addUpTo(limit int, f func(b []byte) []byte) bool {
+	o.mu.Lock()
+	room := !o.closed && len(o.buf) < limit
+	if room {
+		o.buf = f(o.buf)
+	}
+	quiet := o.quiet
+	o.mu.Unlock()
+	if room && quiet == quietNothing {
+		o.kick()
+	}
+	return room
+}
+
 // hush sets what does not wake the writer, and reports whether there is
 // something to do for it.
 func (o *outbox) hush(q quiet) bool {

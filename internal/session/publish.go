@@ -39,7 +39,7 @@ const (
 	tinyBody = 1024
 	// maxGathered is from how many places in queues on a batch is flushed
 	// before the read it came with is at its end: a fanout multiplies it.
-	maxGathered = 64 << 10
+	maxGathered = 1 << 10
 	// bodyStep bounds how far ahead of the received bytes memory is taken.
 	bodyStep = 256 << 10
 )
@@ -249,6 +249,12 @@ func (c *Conn) publish(ch *channel, m *message) *amqp.Error {
 		Persistent: view.DeliveryMode == 2, Ticket: ticket(ch.id, ch.confirm.next),
 	}
 	if m.header.Flags != 0 {
+		if string(view.ReplyTo) == broker.ReplyQueue {
+			if err := c.request(ch, m); err != nil {
+				return at(err)
+			}
+			msg.Content = m.content
+		}
 		if err := c.checkProperties(&view, &msg); err != nil {
 			return at(err)
 		}
@@ -330,9 +336,6 @@ type written struct {
 // checkProperties checks the properties that the broker acts on and takes
 // them over.
 func (c *Conn) checkProperties(v *amqp.PropertyView, msg *broker.Message) *amqp.Error {
-	if len(v.ReplyTo) > 0 && string(v.ReplyTo) == directReplyTo {
-		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "fast reply consumer does not exist")
-	}
 	if v.Expiration != nil {
 		ttl, err := broker.ParseExpiration(string(v.Expiration))
 		if err != nil {
@@ -346,9 +349,6 @@ func (c *Conn) checkProperties(v *amqp.PropertyView, msg *broker.Message) *amqp.
 	}
 	return nil
 }
-
-// directReplyTo is the pseudo queue of RabbitMQ's direct reply-to.
-const directReplyTo = "amq.rabbitmq.reply-to"
 
 // senderSelected adds the routing keys of the CC and BCC headers and takes
 // BCC out of the message (RabbitMQ's sender-selected distribution).

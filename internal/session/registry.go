@@ -21,6 +21,7 @@ type Registry struct {
 
 	mu     sync.Mutex
 	conns  map[uint64]*Conn
+	usages usages
 	next   uint64
 	closed bool
 	empty  chan struct{} // closed when closed and conns is empty
@@ -28,7 +29,7 @@ type Registry struct {
 
 // NewRegistry returns a registry without connections.
 func NewRegistry() *Registry {
-	return &Registry{conns: map[uint64]*Conn{}, empty: make(chan struct{})}
+	return &Registry{conns: map[uint64]*Conn{}, usages: usages{}, empty: make(chan struct{})}
 }
 
 // now is the time in beats, coarse and cheap.
@@ -49,17 +50,11 @@ func (r *Registry) add(c *Conn) bool {
 	return true
 }
 
-// opened marks a connection as through its handshake.
-func (r *Registry) opened(c *Conn) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	c.info.ready = true
-}
-
 func (r *Registry) remove(c *Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.conns, c.id)
+	r.dismiss(c)
 	if r.closed && len(r.conns) == 0 {
 		close(r.empty)
 	}
@@ -88,9 +83,10 @@ func (r *Registry) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-t.C:
-			now := r.clock.Add(1)
+			now, moment := r.clock.Add(1), time.Now() //nolint:forbidigo // keys end at a time of the day
 			for _, c := range r.list() {
 				c.beat(now)
+				c.expire(moment)
 			}
 		}
 	}
@@ -121,6 +117,9 @@ func (c *Conn) beat(now int64) {
 func (r *Registry) Revalidate(cluster, role string) {
 	for _, c := range r.list() {
 		if c.info.identity.Cluster == cluster && (role == "" || c.info.identity.Role == role) {
+			if c.info.identity.KeyID != "" {
+				c.tenure.watch.Store(-1)
+			}
 			c.revalidate()
 		}
 	}

@@ -33,6 +33,9 @@ type Authority interface {
 	Rights(id meta.Identity, vhost string) *auth.Rights
 	// Stale reports whether an identity must not be served any more.
 	Stale(id meta.Identity) bool
+	// Limits returns the limits of a vhost of the identity's cluster and those
+	// of its role.
+	Limits(id meta.Identity, vhost string) (ofVhost, ofRole meta.Quota)
 }
 
 // Limits of a connection. They are offered in connection.tune or answered
@@ -92,7 +95,7 @@ func (c *Config) serverProperties() amqp.Table {
 	var caps amqp.Table
 	for _, name := range []string{
 		"publisher_confirms", "exchange_exchange_bindings", "basic.nack", "consumer_cancel_notify",
-		"connection.blocked", "per_consumer_qos", "authentication_failure_close",
+		"connection.blocked", "per_consumer_qos", "direct_reply_to", "authentication_failure_close",
 	} {
 		caps = append(caps, amqp.Field{Key: name, Value: true})
 	}

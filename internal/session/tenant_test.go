@@ -25,9 +25,13 @@ type tenant struct {
 	key     string
 }
 
-func newTenant(t *testing.T, g auth.Grant) *tenant {
+func newTenant(t *testing.T, g auth.Grant, change ...func(o *server.Options)) *tenant {
 	t.Helper()
-	node, err := server.Open(server.Options{Logger: slog.New(slog.DiscardHandler), Heartbeat: 60, MaxMessageSize: 1 << 20})
+	o := server.Options{Logger: slog.New(slog.DiscardHandler), Heartbeat: 60, MaxMessageSize: 1 << 20}
+	for _, f := range change {
+		f(&o)
+	}
+	node, err := server.Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}
