@@ -22,6 +22,8 @@ type confirm struct {
 type confirms struct {
 	mu      sync.Mutex
 	waiting []*confirmBatch // in the order of publishing
+
+	refusals refusals // the reader's
 }
 
 type confirmBatch struct {
@@ -87,8 +89,8 @@ func ticket(channel uint16, tag uint64) uint64 { return tag<<16 | uint64(channel
 // notTaken notes what queues refused: it is not confirmed, the rest of the batch
 // is.
 func (c *Conn) notTaken(tickets []uint64) {
-	c.refusals.count += len(tickets)
-	if b := c.refusals.batch; b != nil {
+	c.confirms.refusals.count += len(tickets)
+	if b := c.confirms.refusals.batch; b != nil {
 		b.nacks = append(b.nacks, tickets...)
 	}
 }

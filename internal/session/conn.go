@@ -63,7 +63,6 @@ type Conn struct {
 	taken        []outstanding
 	confirms     confirms
 	confirming   []confirmTag
-	refusals     refusals
 	settled      []func(error) // confirms of the batch that needed no log
 	held         *consumer     // its consume-ok waits for the batch's end
 	blockedSent  bool
@@ -442,9 +441,9 @@ func (c *Conn) flushPublished(here bool) *broker.Queue {
 	}
 	c.confirming = nil
 	done := c.confirmed(b)
-	c.refusals.batch = b
+	c.confirms.refusals.batch = b
 	q, logged := c.pub.Flush(done, here)
-	c.refusals.batch = nil
+	c.confirms.refusals.batch = nil
 	if !logged {
 		c.settled = append(c.settled, done)
 	}

@@ -124,14 +124,14 @@ func (c *Conn) commit(ch *channel) *amqp.Error {
 		}
 	}
 	done := make(chan error, 1)
-	refused := c.refusals.count
+	refused := c.confirms.refusals.count
 	if _, logged := c.pub.Flush(func(err error) { done <- err }, false); !logged {
 		done <- nil
 	}
 	if err := <-done; err != nil {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "transaction not stored: %s", err.Error())
 	}
-	if c.refusals.count > refused {
+	if c.confirms.refusals.count > refused {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "partial tx completion")
 	}
 	ch.mu.Lock()
