@@ -73,7 +73,7 @@ func queueArguments() map[string]argument {
 		"x-dead-letter-exchange":          {text, always},
 		"x-dead-letter-routing-key":       {checkDeadLetterKey, always},
 		"x-dead-letter-strategy":          {checkStrategy, always},
-		"x-single-active-consumer":        {checkBool, notYet},
+		"x-single-active-consumer":        {checkBool, always},
 		"x-delivery-limit":                {number(-1<<62, 1<<62), always},
 		"x-quorum-initial-group-size":     {number(1, 1<<31), always},
 		"x-initial-cluster-size":          {number(1, 1<<31), always},
@@ -94,7 +94,7 @@ func consumerArguments() map[string]argument {
 	anything := func(any, amqp.Table) string { return "" }
 	return map[string]argument{
 		"x-cancel-on-ha-failover":   {anything, always}, // nothing fails over
-		"x-priority":                {number, notYet},
+		"x-priority":                {number, always},
 		"x-stream-offset":           {anything, notYet},
 		"x-stream-filter":           {anything, notYet},
 		"x-stream-match-unfiltered": {anything, notYet},

@@ -43,6 +43,9 @@ type ConsumerView struct {
 	NoAck, Exclusive      bool
 	Prefetch, Unacked     int
 	Arguments             amqp.Table
+	// Active is false of one that stands by while another has the queue to
+	// itself.
+	Active bool
 }
 
 // view is called under the queue's lock.
@@ -50,6 +53,7 @@ func (c *Consumer) view() ConsumerView {
 	return ConsumerView{
 		Tag: c.Tag, Connection: c.Connection, User: c.User, Channel: c.Channel, NoAck: c.NoAck, Exclusive: c.Exclusive,
 		Prefetch: c.Prefetch, Unacked: c.state.Unacked(), Arguments: c.Arguments,
+		Active: !c.queue.settings.SingleActive || c.queue.state.Active() == &c.state,
 	}
 }
 
@@ -74,7 +78,7 @@ func (v *Vhost) Consume(a *Actor, name string, c *Consumer, w Waker, ready func(
 		q.mu.Unlock()
 		return v.notFound(KindQueue, name)
 	}
-	if q.exclusive != nil || c.Exclusive && q.state.Consumers() > 0 {
+	if q.exclusive != nil || c.Exclusive && (q.state.Consumers() > 0 || q.settings.SingleActive) {
 		q.mu.Unlock()
 		return amqp.ChannelErrorf(amqp.CodeAccessRefused, "%s in exclusive use", v.resource(KindQueue, q.Name))
 	}
@@ -82,7 +86,8 @@ func (v *Vhost) Consume(a *Actor, name string, c *Consumer, w Waker, ready func(
 		q.exclusive = c
 	}
 	c.queue, c.waker = q, w
-	c.state = queue.Consumer{Owner: c, Prefetch: c.Prefetch, NoAck: c.NoAck}
+	rank, _, _ := c.Arguments.Int("x-priority")
+	c.state = queue.Consumer{Owner: c, Prefetch: c.Prefetch, NoAck: c.NoAck, Priority: rank}
 	q.served = true
 	var told []Delivered
 	if q.Durable && q.delivered < q.state.Head()+deliveredStep/2 {
@@ -152,6 +157,10 @@ func (v *Vhost) Get(a *Actor, name string, noAck bool) (q *Queue, d queue.Delive
 	}
 	if q, err = v.usable(a, name); err != nil {
 		return nil, d, 0, false, err
+	}
+	if q.Quorum && q.Settings().SingleActive {
+		return nil, d, 0, false, amqp.ChannelErrorf(amqp.CodeResourceLocked, "cannot obtain access to locked %s. basic.get operations "+
+			"are not supported by quorum queues with single active consumer", v.resource(KindQueue, q.Name))
 	}
 	q.touch()
 	for more := true; more && !ok; { // again when it had to be fetched

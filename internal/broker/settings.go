@@ -17,6 +17,8 @@ type Settings struct {
 	// DeliveryLimit is how often the delivery of a message may fail; less than
 	// 0: as often as it does.
 	DeliveryLimit *int64
+	// SingleActive says that one consumer at a time is served.
+	SingleActive bool
 }
 
 // quorumDeliveries is the delivery limit of a quorum queue that names none, as
@@ -44,6 +46,9 @@ func readSettings(args amqp.Table) (s Settings) {
 		MaxBytes: number("x-max-length-bytes"), DeadLetterExchange: text("x-dead-letter-exchange"),
 		DeadLetterKey: text("x-dead-letter-routing-key"), DeliveryLimit: number("x-delivery-limit"),
 	}
+	if v, ok := args.Get("x-single-active-consumer"); ok {
+		s.SingleActive, _ = v.(bool)
+	}
 	if o := text("x-overflow"); o != nil {
 		s.Overflow = *o
 	}
@@ -57,6 +62,7 @@ func (s Settings) state(quorum bool) queue.Settings {
 		Refuse:     s.Overflow == "reject-publish" || s.Overflow == "reject-publish-dlx",
 		RefusedDie: s.Overflow == "reject-publish-dlx", DeadLetters: s.DeadLetterExchange != nil,
 		Counts: quorum || s.DeliveryLimit != nil, DeliveryLimit: quorumDeliveries,
+		Single: s.SingleActive, Preempt: quorum,
 	}
 	if s.DeliveryLimit != nil {
 		set.DeliveryLimit = *s.DeliveryLimit

@@ -99,7 +99,7 @@ func (a *API) consumerViews(v *broker.Vhost, q *broker.Queue, s *broker.QueueVie
 		peer, _, _ := strings.Cut(k.Connection, " -> ")
 		host, port := splitAddress(peer)
 		list = append(list, consumerView{
-			Tag: k.Tag, AckRequired: !k.NoAck, Exclusive: k.Exclusive, Active: true, ActivityStatus: "up",
+			Tag: k.Tag, AckRequired: !k.NoAck, Exclusive: k.Exclusive, Active: k.Active, ActivityStatus: activity(q, k.Active),
 			Prefetch: k.Prefetch, Unacked: k.Unacked, Arguments: arguments(k.Arguments),
 			Queue: map[string]any{"name": q.Name, "vhost": v.Wire()},
 			Channel: map[string]any{
@@ -109,6 +109,17 @@ func (a *API) consumerViews(v *broker.Vhost, q *broker.Queue, s *broker.QueueVie
 		})
 	}
 	return list
+}
+
+// activity is what a consumer does, in RabbitMQ's words.
+func activity(q *broker.Queue, active bool) string {
+	switch {
+	case !q.Settings().SingleActive:
+		return "up"
+	case active:
+		return "single_active"
+	}
+	return "waiting"
 }
 
 func (a *API) listConsumers(c *call) (any, error) {

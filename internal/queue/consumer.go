@@ -14,12 +14,16 @@ type Consumer struct {
 	Prefetch int
 	// NoAck consumers' messages are settled when they are taken.
 	NoAck bool
+	// Priority is from where on consumers with a lower one come only when those
+	// with a higher one have no room (consumer argument x-priority).
+	Priority int64
 
 	unacked  int
 	assigned []uint64 // promised to this consumer, ascending
 	promised bool     // assigned survived one Tick
 	waiting  bool     // found nothing, is in State.waiting
 	stalled  bool     // found no credit
+	standby  bool     // another consumer has the queue to itself
 	gone     bool
 }
 
@@ -50,9 +54,10 @@ func (c *Consumer) credit(n int, fx *Effects) {
 
 // Add makes c a consumer and wakes it when there is something for it.
 func (s *State) Add(c *Consumer, fx *Effects) {
-	s.consumers = append(s.consumers, c)
-	s.wait(c)
-	s.distribute(fx)
+	if s.enlist(c, fx) {
+		s.wait(c)
+		s.distribute(fx)
+	}
 }
 
 // Remove ends a consumer. Its unacknowledged messages stay outstanding until
@@ -66,6 +71,7 @@ func (s *State) Remove(c *Consumer, fx *Effects) {
 	c.gone = true
 	s.stopWaiting(c)
 	s.release(c)
+	s.succeed(c, fx)
 	s.distribute(fx)
 }
 
@@ -106,6 +112,9 @@ func (s *State) distribute(fx *Effects) {
 		most = s.pool + len(s.returned)
 	} else if len(s.waiting) == 1 {
 		c := s.waiting[0]
+		if !s.may(c) {
+			return
+		}
 		c.waiting = false
 		s.waiting = s.waiting[:0]
 		fx.Wake = append(fx.Wake, c)
@@ -117,7 +126,7 @@ func (s *State) distribute(fx *Effects) {
 			if !s.available() {
 				break
 			}
-			if c.room(most) > 0 {
+			if c.room(most) > 0 && s.may(c) {
 				s.promise(c)
 				more = true
 			}
@@ -125,7 +134,7 @@ func (s *State) distribute(fx *Effects) {
 	}
 	left := s.available()
 	s.waiting = slices.DeleteFunc(s.waiting, func(c *Consumer) bool {
-		if len(c.assigned) == 0 && !left {
+		if len(c.assigned) == 0 && (!left || !s.may(c)) {
 			return false
 		}
 		c.waiting = false
@@ -147,7 +156,7 @@ func (s *State) offer(fx *Effects) {
 			if !s.available() {
 				return
 			}
-			if c.room(most) <= 0 {
+			if c.room(most) <= 0 || !s.may(c) {
 				continue
 			}
 			s.promise(c)

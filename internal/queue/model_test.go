@@ -54,6 +54,7 @@ type machine struct {
 	cold      bool // there were some when the purge began
 	now       int64
 	letters   bool // dead letters are asked for
+	ranked    bool // consumers have priorities
 	timed     bool // some messages have deadlines
 }
 
@@ -269,7 +270,9 @@ func (x *machine) got(d Delivery, owner int, noAck bool) {
 
 func (x *machine) take(i, limit int) int {
 	c := x.consumers[i]
-	before := x.m.ready()
+	before, promised := x.m.ready(), len(c.assigned)
+	outranked := slices.ContainsFunc(x.s.consumers, func(d *Consumer) bool { return d.Priority > c.Priority && d.able() })
+	mine := !x.s.set.Single || x.s.Active() == c && !c.standby
 	ds := x.s.Take(c, limit, 1<<20, nil, &x.fx)
 	alone := x.s.Consumers() == 1
 	for k, d := range ds {
@@ -280,6 +283,9 @@ func (x *machine) take(i, limit int) int {
 			x.t.Fatalf("delivered %d, first ready was %d", d.Seq, before[k])
 		}
 		x.got(d, i, c.NoAck)
+	}
+	if outranked && len(ds) > promised || !mine && len(ds) > 0 {
+		x.t.Fatalf("took %d, promised were %d, when it was another's turn", len(ds), promised)
 	}
 	if len(ds) > limit || !c.NoAck && c.Prefetch > 0 && len(x.m.unackedOf(i)) > c.Prefetch {
 		x.t.Fatalf("took %d with limit %d, prefetch %d", len(ds), limit, c.Prefetch)
@@ -317,6 +323,9 @@ func (x *machine) step(t *rapid.T) {
 	case 3:
 		if len(x.live()) < 5 {
 			c := &Consumer{NoAck: rapid.Bool().Draw(t, "noack"), Prefetch: rapid.IntRange(0, 8).Draw(t, "prefetch")}
+			if x.ranked {
+				c.Priority = int64(rapid.IntRange(-1, 2).Draw(t, "rank"))
+			}
 			x.consumers = append(x.consumers, c)
 			x.s.Add(c, &x.fx)
 		}
@@ -506,11 +515,19 @@ func TestModel(t *testing.T) {
 		if rapid.Bool().Draw(t, "counts") {
 			set.Counts, set.DeliveryLimit = true, int64(rapid.IntRange(0, 3).Draw(t, "deliveries"))
 		}
+		x.ranked = rapid.IntRange(0, 2).Draw(t, "ranked") == 0
+		set.Single = rapid.IntRange(0, 3).Draw(t, "single") == 0
+		set.Preempt = rapid.Bool().Draw(t, "preempt")
 		x.s.Configure(set)
 		x.m = model{until: map[uint64]int64{}, tries: map[uint64]Tries{}, state: map[uint64]uint32{}, redel: map[uint64]bool{}, owner: map[uint64]int{}, pers: map[uint64]bool{}}
 		t.Repeat(map[string]func(*rapid.T){"step": x.step})
 		x.t = t
 		// No wake-up may be lost: a consumer with credit drains the queue.
+		if x.s.set.Single {
+			for _, i := range x.live() {
+				x.s.Remove(x.consumers[i], &x.fx)
+			}
+		}
 		c := &Consumer{NoAck: true}
 		x.consumers = append(x.consumers, c)
 		x.s.Add(c, &x.fx)

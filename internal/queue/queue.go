@@ -97,6 +97,9 @@ type State struct {
 	gaps     int      // of returned are gone
 	dying    []uint64 // of one step
 
+	active *Consumer // that has the queue to itself
+	ranked bool      // a consumer has, or had, a priority
+
 	consumers []*Consumer
 	waiting   []*Consumer // in the order in which they began to wait
 }
@@ -169,7 +172,7 @@ func (s *State) setDeadlines(batch []Message, now int64) (soon bool) {
 // count as c's unacknowledged ones. A consumer that finds nothing is woken by
 // a later step's Effects.
 func (s *State) Take(c *Consumer, limit, budget int, dst []Delivery, fx *Effects) []Delivery {
-	if c.gone {
+	if c.gone || c.standby {
 		return dst
 	}
 	room := limit
@@ -181,8 +184,11 @@ func (s *State) Take(c *Consumer, limit, budget int, dst []Delivery, fx *Effects
 		return dst
 	}
 	common := s.pool + len(s.returned)
-	if n := len(s.consumers); n > 1 {
+	if n := len(s.consumers); n > 1 && !s.ranked && !s.set.Single {
 		common = min(common, max(1, common/n))
+	}
+	if !s.may(c) {
+		common = 0
 	}
 	taken := 0
 	for taken < room && budget > 0 {
@@ -198,8 +204,11 @@ func (s *State) Take(c *Consumer, limit, budget int, dst []Delivery, fx *Effects
 	if taken == 0 {
 		s.wait(c)
 	}
-	if taken < room && budget > 0 && s.pool > 0 && !s.available() {
+	if taken < room && budget > 0 && s.pool > 0 && !s.available() && s.may(c) {
 		fx.Load = true
+	}
+	if s.ranked && taken > 0 && !c.able() {
+		s.distribute(fx) // to those with a lower priority
 	}
 	return dst
 }
@@ -304,6 +313,7 @@ func (s *State) Settle(c *Consumer, seqs []uint64, fx *Effects) {
 	}
 	s.unacked -= n
 	c.credit(n, fx)
+	s.succeed(c, fx)
 }
 
 // Reject is Settle for messages that c did not want: they die.
@@ -323,6 +333,7 @@ func (s *State) Reject(c *Consumer, seqs []uint64, fx *Effects) {
 	}
 	s.unacked -= n
 	c.credit(n, fx)
+	s.succeed(c, fx)
 }
 
 // Return puts unacknowledged messages back to their old places, marked as
@@ -350,6 +361,7 @@ func (s *State) Return(c *Consumer, seqs []uint64, failed bool, fx *Effects) {
 	s.unacked -= n
 	c.credit(n, fx)
 	s.order()
+	s.succeed(c, fx)
 	s.distribute(fx)
 	s.dropHead(fx)
 }

@@ -5,7 +5,7 @@ package queue
 // next wants these first.
 func (s *State) atRest() *chunk {
 	for _, c := range s.consumers {
-		if !c.stalled {
+		if !c.stalled && !c.standby {
 			return nil
 		}
 	}

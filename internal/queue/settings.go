@@ -17,6 +17,10 @@ type Settings struct {
 	// DeliveryLimit times dies; less than 0: it does not.
 	Counts        bool
 	DeliveryLimit int64
+	// Single says that one consumer at a time is served, the others stand by
+	// (x-single-active-consumer); Preempt that one with a higher priority takes
+	// over. Set before there are consumers.
+	Single, Preempt bool
 	// DeadLetters says that the owner wants to have what dies: Effects.Dead.
 	DeadLetters bool
 }

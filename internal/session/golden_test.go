@@ -404,6 +404,9 @@ func table(s string) (list amqp.Table) {
 		if n, err := strconv.ParseInt(v, 10, 32); err == nil {
 			val = int32(n)
 		}
+		if v == "true" {
+			val = true
+		}
 		list = append(list, amqp.Field{Key: k, Value: val})
 	}
 	return list

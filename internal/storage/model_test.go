@@ -62,7 +62,7 @@ type place struct {
 	seq        uint64 // as delivered
 	flag       bool   // redelivered, as the next delivery must say
 	delivered  bool
-	until      int64  // when it expires, 0: never
+	until      int64 // when it expires, 0: never
 	tries      queue.Tries
 	moved      *batch // that made it a dead letter; nil: not rejected
 }
