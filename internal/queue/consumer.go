@@ -121,16 +121,7 @@ func (s *State) distribute(fx *Effects) {
 		return
 	}
 	for more := true; more; {
-		more = false
-		for _, c := range s.waiting {
-			if !s.available() {
-				break
-			}
-			if c.room(most) > 0 && s.may(c) {
-				s.promise(c)
-				more = true
-			}
-		}
+		more = s.promiseRound(most)
 	}
 	left := s.available()
 	s.waiting = slices.DeleteFunc(s.waiting, func(c *Consumer) bool {
@@ -144,6 +135,21 @@ func (s *State) distribute(fx *Effects) {
 	if len(s.waiting) > 0 && s.pool > 0 && !left {
 		fx.Load = true
 	}
+}
+
+// promiseRound promises one message to each waiting consumer that has less than
+// most; false: to none.
+func (s *State) promiseRound(most int) (more bool) {
+	for _, c := range s.waiting {
+		if !s.available() {
+			break
+		}
+		if c.room(most) > 0 && s.may(c) {
+			s.promise(c)
+			more = true
+		}
+	}
+	return more
 }
 
 // offer promises ready messages to all consumers that have room, in turn,
