@@ -18,7 +18,7 @@ type history struct {
 	// deadlines are of those messages that have one, as they came: a table
 	// beside the entries, which most queues do without.
 	deadlines []deadline
-	ends      []uint64          // behind the highest number of each lane, when there are several
+	ends      []uint64          // behind the highest number of each lane
 	tallies   map[uint64]uint64 // of messages that came back, nil without any
 }
 
@@ -142,6 +142,8 @@ func (h *history) finish() (next uint64) {
 		next = h.entries[n-1].seq + 1
 		if next > 1<<queue.LaneShift {
 			h.findEnds()
+		} else {
+			h.ends = []uint64{next}
 		}
 	}
 	kept := h.entries[:0]
