@@ -35,7 +35,6 @@ const blockSize = 1 << 20
 type Restored struct {
 	Runs []queue.Cold // Where is a Cold
 	Next uint64       // the next message's sequence number
-	Ends []uint64     // of a queue with priorities: behind the highest of each lane
 	// Delivered is up to where messages may have been delivered.
 	Delivered uint64
 	// Tries are of those that were delivered and came back.
@@ -105,9 +104,6 @@ func (b *Broker) Rest() {
 		q.mu.Lock()
 		if q.delivered > 0 && q.state.PersistentBytes() > 0 {
 			q.delivered = max(q.state.Head(), q.redelivered) // what an earlier life delivered may still be there
-			if q.prioritized && q.state.Held() == 0 && q.redelivered == 0 {
-				q.delivered = 0
-			}
 			batch.Delivered = append(batch.Delivered, Delivered{Queue: uid, UpTo: q.delivered, Exact: true})
 		}
 		q.mu.Unlock()

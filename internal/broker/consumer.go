@@ -91,7 +91,7 @@ func (v *Vhost) Consume(a *Actor, name string, c *Consumer, w Waker, ready func(
 	q.served = true
 	var told []Delivered
 	if q.Durable && q.delivered < q.state.Head()+deliveredStep/2 {
-		told = q.deliverUpTo(q.state.Head()) // in time for the first delivery
+		told = q.deliverUpTo(q.state.Head() + deliveredStep) // in time for the first delivery
 	}
 	ready()
 	q.state.Add(&c.state, &q.fx)
@@ -207,7 +207,9 @@ func (q *Queue) settleAs(c *Consumer, seqs []uint64, reject bool) {
 // are durable or neither.
 func (p *Publisher) SettleWith(q *Queue, c *Consumer, seqs []uint64, reject bool) {
 	q.mu.Lock()
-	q.waitForPuts(seqs)
+	if len(seqs) > 0 {
+		q.waitForPuts(slices.Max(seqs))
+	}
 	if q.closed {
 		q.mu.Unlock()
 		return
@@ -241,10 +243,10 @@ func (p *Publisher) settles(q *Queue, seqs []uint64) {
 	p.settling = append(p.settling, q)
 }
 
-// waitForPuts waits until messages are in the log, so that what settles them
-// may follow; q.mu is held, but for the time of waiting.
-func (q *Queue) waitForPuts(seqs []uint64) {
-	for !q.closed && slices.ContainsFunc(seqs, q.onTheWay) {
+// waitForPuts waits until the messages up to seq are in the log, so that what
+// settles them may follow; q.mu is held, but for the time of waiting.
+func (q *Queue) waitForPuts(seq uint64) {
+	for !q.closed && seq >= q.onTheWay() {
 		q.entered.Wait()
 	}
 }

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"math"
 	"runtime"
 
 	"github.com/warrenmq/warren/internal/queue"
@@ -13,14 +12,9 @@ import (
 // consumer, and again when half of what it was told is used up. Nobody waits
 // but who comes sooner than the disk.
 
-// deliverUpTo returns what tells the Log that messages up to a step behind head
-// may have been delivered, and of a queue with priorities that all may have
-// been; q.mu is held.
-func (q *Queue) deliverUpTo(head uint64) []Delivered {
-	upTo := head + deliveredStep
-	if q.prioritized {
-		upTo = math.MaxUint64
-	}
+// deliverUpTo returns what tells the Log that messages below upTo may have
+// been delivered; q.mu is held.
+func (q *Queue) deliverUpTo(upTo uint64) []Delivered {
 	q.delivered, q.telling = max(q.delivered, upTo), true
 	return []Delivered{{Queue: q.UID, UpTo: q.delivered}}
 }

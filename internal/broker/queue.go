@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -21,8 +22,6 @@ type Queue struct {
 	// Quorum queues keep every message, and count deliveries.
 	Quorum    bool
 	Arguments amqp.Table
-
-	prioritized bool // messages have priorities: x-max-priority
 
 	owner  uint64 // connection of an exclusive queue
 	env    *env
@@ -50,9 +49,8 @@ type Queue struct {
 
 	// A settle must not come before its put in the log: while batches that
 	// are in state are on their way there, settles gather.
-	unlogged []uint64            // the first number of each such batch
-	apart    map[uint64]struct{} // with priorities, all numbers of such batches
-	entered  sync.Cond           // a batch is in the log, or the queue is closed
+	unlogged []uint64  // the first number of each such batch
+	entered  sync.Cond // a batch is in the log, or the queue is closed
 	deferred []uint64
 	// leaving are settled by a transaction that is not in the log yet: if
 	// that never gets there, they must.
@@ -198,10 +196,6 @@ func (v *Vhost) newQueue(name string, uid uint64, arguments amqp.Table) *Queue {
 		Name: name, UID: uid, Arguments: arguments, env: &v.env, armed: never, Quorum: queueType(arguments) == "quorum",
 	}
 	q.entered.L = &q.mu
-	if n, _, ok := arguments.Int("x-max-priority"); ok {
-		q.prioritized = true
-		q.state.Prioritize(uint8(n)) //nolint:gosec // it was checked
-	}
 	return q
 }
 
@@ -216,7 +210,6 @@ func (v *Vhost) RestoreQueue(m meta.Queue, r Restored) {
 	q.mu.Lock()
 	q.state.Restore(r.Runs, r.Next)
 	q.state.RestoreTries(r.Tries)
-	q.state.RestoreLanes(r.Ends)
 	q.delivered, q.redelivered = r.Delivered, min(r.Delivered, r.Next)
 	q.leveled.Store(r.Delivered)
 	q.unlock()
@@ -437,7 +430,7 @@ func (q *Queue) toLog() (b Batch) {
 	head := q.state.Head()
 	near := head > q.delivered || q.telling && head+deliveredStep/2 > q.delivered
 	if near && (q.state.PersistentBytes() > 0 || len(q.fx.Settled) > 0) {
-		b.Delivered = q.deliverUpTo(head)
+		b.Delivered = q.deliverUpTo(head + deliveredStep)
 	}
 	return b
 }
@@ -463,7 +456,7 @@ func (q *Queue) publish(r *run, logged bool, wake *[]*queue.Consumer) (first uin
 		return 0, after{}, false
 	}
 	first = q.state.Next()
-	if logged && !q.prioritized {
+	if logged {
 		q.unlogged = append(q.unlogged, first)
 	}
 	now := int64(0)
@@ -474,26 +467,16 @@ func (q *Queue) publish(r *run, logged bool, wake *[]*queue.Consumer) (first uin
 	if len(q.fx.Refused) > 0 {
 		r.refuse(q.fx.Refused)
 	}
-	if q.prioritized {
-		r.seqs = append(r.seqs[:0], q.fx.Seqs...)
-		if logged {
-			q.setApart(r.seqs)
-		}
-	}
 	q.stats.Published += uint64(len(r.messages))
 	then, *wake = q.end(*wake)
 	return first, then, true
 }
 
 // appended says that the batch whose first message of this queue is first is
-// in the log; of a queue with priorities, the messages in all.
-func (q *Queue) appended(first uint64, all []uint64) {
+// in the log.
+func (q *Queue) appended(first uint64) {
 	q.mu.Lock()
-	if q.prioritized {
-		for _, seq := range all {
-			delete(q.apart, seq)
-		}
-	} else if i := slices.Index(q.unlogged, first); i >= 0 {
+	if i := slices.Index(q.unlogged, first); i >= 0 {
 		q.unlogged = slices.Delete(q.unlogged, i, i+1)
 	}
 	again := q.deferred
@@ -506,39 +489,26 @@ func (q *Queue) appended(first uint64, all []uint64) {
 	}
 }
 
-// setApart notes messages that are on their way to the log; q.mu is held.
-func (q *Queue) setApart(seqs []uint64) {
-	if q.apart == nil {
-		q.apart = map[uint64]struct{}{}
-	}
-	for _, seq := range seqs {
-		q.apart[seq] = struct{}{}
-	}
-}
-
-// onTheWay reports whether message seq may not be in the log yet; q.mu is held.
-func (q *Queue) onTheWay(seq uint64) bool {
-	if q.prioritized {
-		_, ok := q.apart[seq]
-		return ok
-	}
+// onTheWay returns the number from which on messages may not be in the log
+// yet; q.mu is held.
+func (q *Queue) onTheWay() uint64 {
+	from := uint64(math.MaxUint64)
 	for _, first := range q.unlogged {
-		if seq >= first {
-			return true
-		}
+		from = min(from, first)
 	}
-	return false
+	return from
 }
 
 // settled returns what of seqs may go to the log, and defers the others; q.mu
 // is held.
 func (q *Queue) settled(seqs []uint64) []Settled {
+	from := q.onTheWay()
 	sure := make([]uint64, 0, len(seqs))
 	for _, seq := range seqs {
-		if q.onTheWay(seq) {
-			q.deferred = append(q.deferred, seq)
-		} else {
+		if seq < from {
 			sure = append(sure, seq)
+		} else {
+			q.deferred = append(q.deferred, seq)
 		}
 	}
 	if len(sure) == 0 {

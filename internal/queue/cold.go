@@ -79,21 +79,17 @@ func (s *State) Restore(runs []Cold, next uint64) {
 		c := coldChunk(r)
 		s.slots.chunks = append(s.slots.chunks, c)
 		s.slots.enter(c)
-		l := s.lane(r.Seqs[0])
-		if l.pool == 0 {
-			l.head = r.Seqs[0]
-		}
-		s.count(l, len(r.Seqs))
+		s.pool += len(r.Seqs)
 		s.bytes += r.Bytes
 		s.readyBytes += r.Bytes
 		s.coldBytes += r.Bytes
 		s.persistentBytes += r.PersistentBytes
 	}
-	if s.lanes != nil {
-		return
-	}
-	if s.only.next = next; len(runs) == 0 {
-		s.only.head = next
+	s.slots.next = next
+	if len(runs) > 0 {
+		s.head = runs[0].Seqs[0]
+	} else {
+		s.head = next
 	}
 }
 
@@ -184,14 +180,8 @@ func (s *State) Freeze(most int64) (kept []Kept, ok bool) {
 // none.
 func (s *State) coldest() (filling *chunk) {
 	q := s.slots.chunks
-	for i := len(q) - 1; i >= 0; i-- {
+	for i := len(q) - 1; i >= 0 && q[i].first > s.head; i-- {
 		c := q[i]
-		if c.first <= s.lane(c.first).head {
-			if s.lanes == nil {
-				break
-			}
-			continue
-		}
 		switch {
 		case c.cold != nil || c.live == 0:
 		case i < len(q)-1 || c.full():
@@ -210,7 +200,7 @@ func (s *State) coldest() (filling *chunk) {
 // it. False: it was wanted meanwhile and stays.
 func (s *State) Frozen(kept []Kept, where any) bool {
 	c := s.slots.chunkOf(kept[0].Seq)
-	if c == nil || c.cold != nil || c.first < s.lane(c.first).head || c.live != len(kept) || c.end() <= kept[len(kept)-1].Seq {
+	if c == nil || c.cold != nil || c.first < s.head || c.live != len(kept) || c.end() <= kept[len(kept)-1].Seq {
 		return false
 	}
 	r := Cold{Where: where, Seqs: make([]uint64, len(kept))}
@@ -325,7 +315,7 @@ func (s *State) Discard() (where []any) {
 
 // available reports whether a shared message can be had without fetching it.
 func (s *State) available() bool {
-	if s.returnedFirst() {
+	if len(s.returned) > 0 {
 		return true
 	}
 	if s.pool == 0 {
@@ -338,28 +328,26 @@ func (s *State) available() bool {
 // headChunk moves the read position to the next ready message, or to the run
 // that has it, and returns its chunk; nil when the pool is empty.
 func (s *State) headChunk() *chunk {
-	if s.pool == 0 {
-		return nil
-	}
-	for l := s.nextLane(); ; {
-		c := s.slots.chunkOf(l.head)
+	for s.pool > 0 {
+		c := s.slots.chunkOf(s.head)
 		switch {
 		case c == nil: // a freed run of gone messages
-			l.head = s.slots.after(l.head)
-		case c.cold != nil || c.slots[l.head-c.first].state() == stateReady:
+			s.head = s.slots.after(s.head)
+		case c.cold != nil || c.slots[s.head-c.first].state() == stateReady:
 			return c
 		default:
-			l.head++
-			if l.head == c.end() {
+			s.head++
+			if s.head == c.end() {
 				s.slots.passed(c)
 			}
 		}
 	}
+	return nil
 }
 
 // purgeCold drops the run at the read position.
 func (s *State) purgeCold(c *chunk, fx *Effects) {
-	s.lane(c.first).head = c.end()
+	s.head = c.end()
 	s.dropCold(c, fx)
 }
 
@@ -370,7 +358,7 @@ func (s *State) dropCold(c *chunk, fx *Effects) {
 			fx.Settled = append(fx.Settled, c.first+i)
 		}
 	}
-	s.count(s.lane(c.first), -c.live)
+	s.pool -= c.live
 	s.bytes -= c.cold.bytes
 	s.readyBytes -= c.cold.bytes
 	s.coldBytes -= c.cold.bytes

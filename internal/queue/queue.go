@@ -23,7 +23,6 @@ type Message struct {
 	Off, Size  uint32
 	RouteLen   uint16 // bytes of the image before the method frame's end octet
 	Persistent bool   // delivery_mode 2 on a durable queue
-	Priority   uint8  // what counts in a queue that has priorities
 	Dead       bool   // died before: the broker wrote its x-death header
 	Seen       bool   // delivered before it came to this queue
 	Deadline   int64  // when it expires, Unix milliseconds; 0: never
@@ -53,9 +52,6 @@ type Effects struct {
 	Tried []Tried
 	// Dead lists messages that died, when Settings.DeadLetters asks for them.
 	Dead []Dead
-	// Seqs are the numbers of the messages that were taken in, when the queue
-	// has priorities.
-	Seqs []uint64
 	// Refused are the places in the batch of messages that were not taken.
 	Refused []int
 	// Fetch lists the first numbers of runs outside of memory in which
@@ -70,7 +66,6 @@ type Effects struct {
 func (fx *Effects) Reset() {
 	clear(fx.Freed)
 	fx.Wake, fx.Settled, fx.Freed, fx.Load = fx.Wake[:0], fx.Settled[:0], fx.Freed[:0], false
-	fx.Seqs = fx.Seqs[:0]
 	fx.Refused, fx.Tried = fx.Refused[:0], fx.Tried[:0]
 	fx.Dead, fx.Fetch = nil, fx.Fetch[:0] // the owner keeps Dead
 }
@@ -80,13 +75,14 @@ type State struct {
 	set Settings
 
 	slots slots
-	only  lane   // of a queue without priorities
-	lanes []lane // of one with them, the highest first
+	head  uint64 // the read position: the pool is head and all after it
+	// furthest is where head has been before it was taken back.
+	furthest uint64
 
-	returned  []uint64 // ascending, all before the head of their lane
+	returned  []uint64 // ascending, all before head
 	unordered bool     // returned has to be sorted
 	assigned  int      // messages promised to consumers
-	pool      int      // of all lanes
+	pool      int      // ready messages at or after head
 
 	unacked    int
 	readyBytes int64
@@ -120,18 +116,11 @@ func (s *State) Bytes() int64 { return s.bytes }
 // ReadyBytes returns the size of the ready messages.
 func (s *State) ReadyBytes() int64 { return s.readyBytes }
 
-// Next returns the sequence number that the next message will get, in a queue
-// without priorities.
-func (s *State) Next() uint64 { return s.only.next }
+// Next returns the sequence number that the next message will get.
+func (s *State) Next() uint64 { return s.slots.next }
 
 // Head returns how far the queue was read: no message from it on was delivered.
-// Of a queue with priorities all may have been, or none.
-func (s *State) Head() uint64 {
-	if s.lanes != nil {
-		return s.level()
-	}
-	return max(s.only.head, s.only.furthest)
-}
+func (s *State) Head() uint64 { return max(s.head, s.furthest) }
 
 // Publish takes messages in, at the end of the queue; the first of them gets
 // sequence number Next. Now, in Unix milliseconds, is needed when the queue has
@@ -144,8 +133,9 @@ func (s *State) Publish(batch []Message, now int64, fx *Effects) {
 		s.publishSome(batch, fx)
 	} else {
 		for i := range batch {
-			s.push(&batch[i], fx)
+			s.push(&batch[i])
 		}
+		s.pool += len(batch)
 	}
 	if soon {
 		s.offer(fx)
@@ -155,13 +145,8 @@ func (s *State) Publish(batch []Message, now int64, fx *Effects) {
 	s.dropHead(fx)
 }
 
-func (s *State) push(m *Message, fx *Effects) {
-	l := s.laneFor(m.Priority)
-	seq := s.slots.push(m, l)
-	s.count(l, 1)
-	if s.lanes != nil {
-		fx.Seqs = append(fx.Seqs, seq)
-	}
+func (s *State) push(m *Message) {
+	s.slots.push(m)
 	s.readyBytes += int64(m.Size)
 	s.bytes += int64(m.Size)
 	if m.Persistent {
@@ -252,13 +237,13 @@ func (s *State) Get(noAck bool, fx *Effects) (d Delivery, ok bool) {
 // those promised to it and, as long as *common allows, the shared ones.
 func (s *State) nextFor(c *Consumer, common *int) (uint64, bool) {
 	mine := len(c.assigned) > 0
-	if *common > 0 && s.returnedFirst() && (!mine || s.returned[0] < c.assigned[0]) {
+	if *common > 0 && len(s.returned) > 0 && (!mine || s.returned[0] < c.assigned[0]) {
 		*common--
 		seq := s.returned[0]
 		s.returned = s.returned[1:]
 		return seq, true
 	}
-	if mine && s.promisedFirst(c, *common) {
+	if mine {
 		seq := c.assigned[0]
 		c.assigned = c.assigned[1:]
 		s.assigned--
@@ -274,10 +259,9 @@ func (s *State) nextFor(c *Consumer, common *int) (uint64, bool) {
 // advance moves the read position over the next message of the pool;
 // available or headChunk has just found it in memory.
 func (s *State) advance() uint64 {
-	l := s.nextLane()
-	l.head++
-	s.count(l, -1)
-	return l.head - 1
+	s.head++
+	s.pool--
+	return s.head - 1
 }
 
 // deliver hands ready message seq to c.
@@ -312,7 +296,7 @@ func (s *State) forget(seq uint64, sl *slot, fx *Effects) {
 		fx.Settled = append(fx.Settled, seq)
 		s.persistentBytes -= int64(sl.size)
 	}
-	s.slots.remove(seq, s.lane(seq).head)
+	s.slots.remove(seq, s.head)
 }
 
 // Settle removes messages that c acknowledged. Numbers that are not
@@ -439,10 +423,7 @@ func (s *State) Tick(fx *Effects) {
 		}
 	}
 	if s.Ready() == 0 && s.unacked == 0 {
-		s.only.head = s.only.next // what is behind it has expired
-		for i := range s.lanes {
-			s.lanes[i].head = s.lanes[i].next
-		}
+		s.head = s.slots.next // what is behind it has expired
 		s.slots.trim()
 		s.returned, s.dying = nil, nil
 	}

@@ -4,9 +4,6 @@ package queue
 // nobody reads there: no consumer has room. It comes last, since who comes
 // next wants these first.
 func (s *State) atRest() *chunk {
-	if s.lanes != nil {
-		return nil
-	}
 	for _, c := range s.consumers {
 		if !c.stalled && !c.standby {
 			return nil
@@ -17,10 +14,10 @@ func (s *State) atRest() *chunk {
 	if c == nil || c.cold != nil {
 		return nil
 	}
-	if n := s.only.head - c.first; n > 0 {
+	if n := s.head - c.first; n > 0 {
 		s.slots.split(c, int(n)) //nolint:gosec // a number of slots
 		front := c
-		c = s.slots.chunkOf(s.only.head)
+		c = s.slots.chunkOf(s.head)
 		s.slots.passed(front)
 	}
 	return c
@@ -31,7 +28,7 @@ func (s *State) atRest() *chunk {
 // ended are a backlog again, and not a list.
 func (s *State) rewind() {
 	n := len(s.returned) // those before it stay
-	at := s.only.head
+	at := s.head
 	for at > 0 && n > 0 {
 		c := s.slots.chunkOf(at - 1)
 		if c == nil || c.cold != nil {
@@ -57,8 +54,8 @@ func (s *State) rewindTo(at uint64, n int) {
 	if n == len(s.returned) {
 		return
 	}
-	s.only.furthest = max(s.only.furthest, s.only.head)
-	s.only.head = at
-	s.count(&s.only, len(s.returned)-n)
+	s.furthest = max(s.furthest, s.head)
+	s.head = at
+	s.pool += len(s.returned) - n
 	s.returned = s.returned[:n]
 }

@@ -84,7 +84,8 @@ func (s *State) publishSome(batch []Message, fx *Effects) {
 			}
 			continue
 		}
-		s.push(m, fx)
+		s.push(m)
+		s.pool++
 		s.offer(fx)
 	}
 }

@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/warrenmq/warren/internal/slab"
@@ -86,17 +85,20 @@ type slots struct {
 	hint   *chunk   // where the last lookup ended
 	spare  *chunk
 	strays map[uint64]slot
-	laned  bool // of several lanes
+	next   uint64 // the sequence number of the next message
 	rows   rows
 
 	calendar calendar
 }
 
-// push appends a message to a lane and returns its sequence number.
-func (q *slots) push(m *Message, l *lane) uint64 {
-	c, at := q.last(l.next)
-	if c == nil || c.end() != l.next || c.full() {
-		c = q.addChunk(c, at, l.next)
+// push appends a message and returns its sequence number.
+func (q *slots) push(m *Message) uint64 {
+	var c *chunk
+	if n := len(q.chunks); n > 0 {
+		c = q.chunks[n-1]
+	}
+	if c == nil || c.end() != q.next || c.full() {
+		c = q.addChunk(c)
 	}
 	c.bytes += int64(m.Size)
 	c.slots = append(c.slots, slot{row: q.rows.hold(m.Slab), off: m.Off, size: m.Size, meta: m.meta()})
@@ -104,8 +106,8 @@ func (q *slots) push(m *Message, l *lane) uint64 {
 	if m.Deadline != 0 || c.ttl != nil {
 		q.note(c, m.Deadline)
 	}
-	l.next++
-	return l.next - 1
+	q.next++
+	return q.next - 1
 }
 
 // meta is the meta of a ready message's slot.
@@ -123,22 +125,7 @@ func (m *Message) meta() uint32 {
 	return meta
 }
 
-// last returns the last chunk of the lane of a number, nil when it has none,
-// and where another goes.
-func (q *slots) last(seq uint64) (c *chunk, at int) {
-	at = len(q.chunks)
-	if q.laned {
-		at, _ = slices.BinarySearchFunc(q.chunks, seq>>LaneShift, func(c *chunk, lane uint64) int {
-			return cmp.Compare(c.first>>LaneShift, lane+1)
-		})
-	}
-	if at == 0 || q.chunks[at-1].first>>LaneShift != seq>>LaneShift {
-		return nil, at
-	}
-	return q.chunks[at-1], at
-}
-
-func (q *slots) addChunk(last *chunk, at int, next uint64) *chunk {
+func (q *slots) addChunk(last *chunk) *chunk {
 	size := minChunk
 	switch {
 	case last == nil:
@@ -151,8 +138,8 @@ func (q *slots) addChunk(last *chunk, at int, next uint64) *chunk {
 	if q.spare = nil; c == nil || cap(c.slots) < size {
 		c = &chunk{slots: make([]slot, 0, size)}
 	}
-	c.first, c.slots, c.live, c.bytes, c.cold, c.ttl = next, c.slots[:0], 0, 0, nil, nil
-	q.chunks = slices.Insert(q.chunks, at, c)
+	c.first, c.slots, c.live, c.bytes, c.cold, c.ttl = q.next, c.slots[:0], 0, 0, nil, nil
+	q.chunks = append(q.chunks, c)
 	return c
 }
 
@@ -185,7 +172,7 @@ func (q *slots) after(seq uint64) uint64 {
 			return c.first
 		}
 	}
-	return seq + 1
+	return q.next
 }
 
 // get returns the slot of seq by value; gone when there is none in memory.
@@ -222,12 +209,8 @@ func (q *slots) remove(seq, head uint64) {
 	q.rows.drop(s.row)
 	s.setState(stateGone)
 	c.live--
-	if c.end() <= head && c.thin() {
+	if c.end() <= head && c.thin() || c.live == 0 && c != q.chunks[len(q.chunks)-1] {
 		q.free(c)
-	} else if c.live == 0 {
-		if last, _ := q.last(c.first); c != last { // all behind the read position has expired
-			q.free(c)
-		}
 	}
 }
 

@@ -18,7 +18,6 @@ type history struct {
 	// deadlines are of those messages that have one, as they came: a table
 	// beside the entries, which most queues do without.
 	deadlines []deadline
-	ends      []uint64          // behind the highest number of each lane
 	tallies   map[uint64]uint64 // of messages that came back, nil without any
 }
 
@@ -140,11 +139,6 @@ func (h *history) finish() (next uint64) {
 	}
 	if n := len(h.entries); n > 0 {
 		next = h.entries[n-1].seq + 1
-		if next > 1<<queue.LaneShift {
-			h.findEnds()
-		} else {
-			h.ends = []uint64{next}
-		}
 	}
 	kept := h.entries[:0]
 	for i := 0; i < len(h.entries); {
@@ -163,16 +157,6 @@ func (h *history) finish() (next uint64) {
 		slices.SortFunc(h.deadlines, bySeq)
 	}
 	return next
-}
-
-// findEnds notes the number behind the highest of each lane. The entries are
-// sorted.
-func (h *history) findEnds() {
-	for i, e := range h.entries {
-		if i+1 == len(h.entries) || h.entries[i+1].seq>>queue.LaneShift != e.seq>>queue.LaneShift {
-			h.ends = append(h.ends, e.seq+1)
-		}
-	}
 }
 
 // expires returns when a message expires, 0 for never. Numbers are asked for
@@ -198,7 +182,7 @@ func (s *Store) Restore(uid uint64) broker.Restored {
 		return broker.Restored{}
 	}
 	delete(s.histories, uid)
-	r := broker.Restored{Next: h.finish(), Ends: h.ends, Delivered: h.level}
+	r := broker.Restored{Next: h.finish(), Delivered: h.level}
 	r.Tries = h.tries()
 	for rest := h.entries; len(rest) > 0; {
 		first, bytes, n := rest[0].seq, int64(0), 0

@@ -64,12 +64,8 @@ type place struct {
 	delivered  bool
 	until      int64 // when it expires, 0: never
 	tries      queue.Tries
-	priority   uint8
 	moved      *batch // that made it a dead letter; nil: not rejected
 }
-
-// rank is the priority that counts.
-func (p *place) rank() uint8 { return min(p.priority, 3) }
 
 type placeState int
 
@@ -131,13 +127,7 @@ func (m *model) confirmAll() {
 }
 
 func (m *model) add(q *modelQueue, p *place, b *batch) {
-	at := len(q.places)
-	if q.name == prioritized { // behind those of its priority
-		for at > 0 && q.places[at-1].rank() < p.rank() {
-			at--
-		}
-	}
-	q.places = slices.Insert(q.places, at, p)
+	q.places = append(q.places, p)
 	q.byID[p.id], q.ever[p.id] = p, p
 	if q.name == mortal {
 		m.dead.origin[p.id] = p
