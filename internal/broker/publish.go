@@ -147,6 +147,16 @@ func (p *Publisher) Publish(m *Message) (int, *amqp.Error) {
 	return len(p.queues) + p.replied, nil
 }
 
+// Again is Publish for a message with the route of the last one and nothing
+// else that decides where it goes; false: it has to be published anew.
+func (p *Publisher) Again(m *Message) bool {
+	if !p.sticky || len(p.queues) == 0 || p.top != p.vhost.top.Load() || !bytes.Equal(p.route, m.Route) {
+		return false
+	}
+	p.enter(m)
+	return true
+}
+
 // enter gives a message to p.queues.
 func (p *Publisher) enter(m *Message) {
 	if len(p.queues) == 0 {

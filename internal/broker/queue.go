@@ -43,8 +43,9 @@ type Queue struct {
 	exclusive *Consumer // the consumer that has the queue to itself
 	served    bool      // ever had a consumer
 	closed    bool
-	broken    bool  // messages could not be read: the process ends
-	logged    int64 // of state, bytes as counted in memory
+	ahead     chan struct{} // closed when consumers have caught up; nil: nobody waits
+	broken    bool          // messages could not be read: the process ends
+	logged    int64         // of state, bytes as counted in memory
 	stats     QueueStats
 
 	// A settle must not come before its put in the log: while batches that
@@ -416,7 +417,11 @@ func (q *Queue) account() {
 		q.env.memory.add(bytes-before, logged-q.logged)
 		q.logged = logged
 	}
-	q.ready.Store(int64(q.state.Ready()))
+	ready := q.state.Ready()
+	q.ready.Store(int64(ready))
+	if ready <= lowReady || q.closed {
+		q.caughtUp()
+	}
 }
 
 // toLog returns what the log has to be told of a step.

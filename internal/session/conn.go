@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -20,13 +19,6 @@ import (
 const (
 	windowMin = 4 << 10
 	windowMax = 256 << 10
-	// softReady is how many messages may be ready in a queue that has
-	// consumers before its publishers yield to them.
-	softReady = 2000
-	// softYields and softNaps bound how long a publisher yields for a read.
-	softYields = 10
-	softNaps   = 10
-	softNap    = 20 * time.Microsecond
 	// hereMax is how many bytes a read brings at most that is worked off, to
 	// the end, by the reader.
 	hereMax = 16 << 10
@@ -59,6 +51,7 @@ type Conn struct {
 	pub          *broker.Publisher
 	published    uint64 // in the present batch
 	wrote        written
+	again        again
 	settles      settles
 	taken        []outstanding
 	confirms     confirms
@@ -122,7 +115,7 @@ func (c *Conn) readLoop() error {
 		}
 		here := n <= hereMax && c.raw != nil
 		if here {
-			c.out.hush(quietAll)
+			c.out.hush(quietFrames)
 		}
 		if err := c.process(); err != nil {
 			c.out.hush(quietNothing)
@@ -306,6 +299,10 @@ func (c *Conn) method(ch *channel, f amqp.Frame, rest []byte) (used int, e *amqp
 
 // basicPublish takes basic.publish, in place when all of its content is there.
 func (c *Conn) basicPublish(ch *channel, args, rest []byte) (used int, e *amqp.Error, err error) {
+	if used = c.publishAgain(ch, args, rest); used > 0 {
+		return used, nil, nil
+	}
+	c.again.ch = nil
 	p, perr := amqp.ParsePublish(args)
 	if perr != nil {
 		return 0, amqp.DecodeError(amqp.IDBasicPublish, args, perr), nil
@@ -313,7 +310,7 @@ func (c *Conn) basicPublish(ch *channel, args, rest []byte) (used int, e *amqp.E
 	if p.Immediate {
 		return 0, amqp.ConnectionErrorf(amqp.CodeNotImplemented, "immediate=true").At(amqp.IDBasicPublish), nil
 	}
-	used, e = c.publishInPlace(ch, &p, rest)
+	used, e = c.publishInPlace(ch, &p, args, rest)
 	if used == 0 && e == nil {
 		ch.beginContent(&p)
 	}
@@ -472,23 +469,11 @@ func (c *Conn) endBatch(here bool) {
 	}
 	c.publishes.Add(c.published)
 	c.published = 0
-	if q != nil {
-		c.yield(q)
+	if q != nil && q.Ahead() {
+		q.CatchUp()
 	}
 	if reason := c.cfg.Broker.Blocked(); reason != "" {
 		c.waitForRoom(reason)
-	}
-}
-
-// yield lets the consumers of q catch up for a moment: it keeps latency and
-// memory flat when a publisher is quicker than they are.
-func (c *Conn) yield(q *broker.Queue) {
-	for i := 0; i < softYields+softNaps && q.Ready() > softReady && q.Consumers() > 0; i++ {
-		if i < softYields {
-			runtime.Gosched()
-		} else {
-			time.Sleep(softNap) //nolint:forbidigo // a few microseconds, bounded; a timer costs more
-		}
 	}
 }
 

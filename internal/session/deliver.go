@@ -25,6 +25,14 @@ type writer struct {
 	runnable []*consumer
 	again    []*consumer // that may have more, those not served first
 	taken    []queue.Delivery
+	large    bool // the last write was: the next one gets a desk at once
+}
+
+// desk is what a writer that has much to do works with; idle connections have
+// none.
+type desk struct {
+	buf   []byte
+	taken []queue.Delivery
 }
 
 // writeLoop runs until the outbox is closed or the socket fails.
@@ -33,7 +41,7 @@ func (c *Conn) writeLoop() {
 	for range c.out.wake {
 		c.writing.Lock()
 		more := c.drain(&c.w)
-		c.w.shrink()
+		c.shrink(&c.w)
 		c.writing.Unlock()
 		if !more {
 			return
@@ -59,12 +67,19 @@ func (c *Conn) drain(w *writer) bool {
 func (c *Conn) gather(w *writer) bool {
 	w.buf, w.runnable = c.out.take(w.buf, w.runnable)
 	w.again = append(w.again, w.runnable...)
+	if w.large && len(w.again) > 0 && cap(w.buf) < writeHigh {
+		b := c.cfg.Registry.desk()
+		w.buf, w.taken = append(b.buf, w.buf...), b.taken
+	}
 	if !c.closing.Load() {
 		w.again = c.pull(w, w.again)
 	} else {
 		w.again = w.again[:0]
 	}
 	w.rest = w.buf
+	if len(w.buf) > 0 {
+		w.large = len(w.buf) > idleBuffer
+	}
 	return len(w.buf) > 0
 }
 
@@ -83,7 +98,7 @@ func (c *Conn) speak() {
 		return
 	}
 	done := c.drainHere(&c.w)
-	c.w.shrink()
+	c.shrink(&c.w)
 	c.writing.Unlock()
 	if !done {
 		c.out.kick()
@@ -218,15 +233,13 @@ func splitContent(b, frames []byte, ch uint16, frameMax uint32) []byte {
 }
 
 // shrink gives back what an idle connection does not need.
-func (w *writer) shrink() {
+func (c *Conn) shrink(w *writer) {
 	if len(w.rest) > 0 {
 		return
 	}
 	w.rest = nil
-	if cap(w.buf) > idleBuffer {
-		w.buf = nil
-	}
-	if cap(w.taken) > 32 {
-		w.taken = nil
+	if cap(w.buf) > idleBuffer || cap(w.taken) > 32 {
+		c.cfg.Registry.leave(desk{w.buf, w.taken})
+		w.buf, w.taken = nil, nil
 	}
 }

@@ -47,7 +47,7 @@ const (
 // publishInPlace handles a basic.publish whose header and body frames follow
 // it in the window, without copying them first. N is what it consumed: 0 when
 // the frames have to be taken one by one.
-func (c *Conn) publishInPlace(ch *channel, p *amqp.Publish, rest []byte) (n int, err *amqp.Error) {
+func (c *Conn) publishInPlace(ch *channel, p *amqp.Publish, args, rest []byte) (n int, err *amqp.Error) {
 	f, hn := c.frameOf(ch, amqp.FrameHeader, rest)
 	if hn == 0 {
 		return 0, nil
@@ -61,6 +61,7 @@ func (c *Conn) publishInPlace(ch *channel, p *amqp.Publish, rest []byte) (n int,
 		return 0, nil
 	}
 	return end, c.publish(ch, &message{
+		args:  args,
 		route: p.Route, exchange: p.Exchange, key: p.RoutingKey, mandatory: p.Mandatory,
 		header: &h, content: rest[:end], headerLen: hn,
 	})
@@ -226,6 +227,7 @@ func (c *Conn) contentDone(ch *channel) *amqp.Error {
 
 // message is a publish with all its content.
 type message struct {
+	args                 []byte // of basic.publish, when all of it came in one piece
 	route, exchange, key []byte
 	mandatory            bool
 	header               *amqp.Header
@@ -271,13 +273,21 @@ func (c *Conn) publish(ch *channel, m *message) *amqp.Error {
 	if err := c.route(ch, &msg, m.mandatory); err != nil {
 		return at(err)
 	}
+	c.publishedOne(ch)
+	if m.args != nil && len(view.Headers) == 0 && !msg.Expires && len(view.ReplyTo) == 0 {
+		c.again.remember(ch, m.args, m.content[:m.headerLen], &msg)
+	}
+	return nil
+}
+
+// publishedOne is called for each message that is in the batch.
+func (c *Conn) publishedOne(ch *channel) {
 	if ch.confirm.on {
 		c.noteConfirm(ch)
 	}
 	if c.pub.Gathered() >= maxGathered {
 		c.flush()
 	}
-	return nil
 }
 
 // route gives a message to the publisher and returns it to the client when it

@@ -18,6 +18,7 @@ const beat = 500 * time.Millisecond
 // is silent, those whose role was revoked, and all of them at shutdown.
 type Registry struct {
 	clock atomic.Int64 // beats since the start
+	desks sync.Pool    // *desk, each with a buffer of writeHigh bytes and some
 
 	mu     sync.Mutex
 	conns  map[uint64]*Conn
@@ -30,6 +31,22 @@ type Registry struct {
 // NewRegistry returns a registry without connections.
 func NewRegistry() *Registry {
 	return &Registry{conns: map[uint64]*Conn{}, usages: usages{}, empty: make(chan struct{})}
+}
+
+// desk returns a desk that nobody uses.
+func (r *Registry) desk() *desk {
+	if d, ok := r.desks.Get().(*desk); ok {
+		return d
+	}
+	return &desk{buf: make([]byte, 0, writeHigh+writeHigh/4)}
+}
+
+// leave takes back what a writer is done with.
+func (r *Registry) leave(d desk) {
+	if cap(d.buf) >= writeHigh && cap(d.buf) <= 4*writeHigh {
+		d.buf, d.taken = d.buf[:0], d.taken[:0]
+		r.desks.Put(&d)
+	}
 }
 
 // now is the time in beats, coarse and cheap.
