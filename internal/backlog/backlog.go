@@ -5,7 +5,7 @@
 // journal), so nothing is synced, and what an earlier process left is removed.
 //
 //	dir/%08x.blk   files of about FileSize, blocks one behind the other
-//	block          crc32c u32 | n u32 | n × (seq, size, route, flags) | images
+//	block          crc32c u32 | n u32 | n × (seq, size, route, flags [, deadline]) | images
 //
 // The numbers of the table are uvarints; seq is relative to the one before.
 // When half of a file is free its free parts are given back to the file
@@ -70,6 +70,8 @@ type Block struct {
 const (
 	flagPersistent  = 1
 	flagRedelivered = 2
+	flagDeadline    = 4
+	flagDead        = 8
 )
 
 const blockHeader = 8
@@ -198,7 +200,16 @@ func appendBlock(dst []byte, kept []queue.Kept) []byte {
 		dst = binary.AppendUvarint(dst, k.Seq-last)
 		dst = binary.AppendUvarint(dst, uint64(k.Size))
 		dst = binary.AppendUvarint(dst, uint64(k.RouteLen))
+		if k.Dead {
+			flags |= flagDead
+		}
+		if k.Deadline != 0 {
+			flags |= flagDeadline
+		}
 		dst = binary.AppendUvarint(dst, flags)
+		if k.Deadline != 0 {
+			dst = binary.AppendUvarint(dst, uint64(k.Deadline)) //nolint:gosec // a time
+		}
 		last = k.Seq
 	}
 	for i := range kept {
@@ -221,8 +232,11 @@ func readBlock(buf []byte) ([]queue.Kept, error) {
 	rest := buf[blockHeader:]
 	last := uint64(0)
 	for i := range kept {
-		var v [4]uint64
+		var v [5]uint64
 		for j := range v {
+			if j == 4 && v[3]&flagDeadline == 0 {
+				break
+			}
 			x, used := binary.Uvarint(rest)
 			if used <= 0 {
 				return nil, ErrDamaged
@@ -232,6 +246,7 @@ func readBlock(buf []byte) ([]queue.Kept, error) {
 		last += v[0]
 		kept[i] = queue.Kept{Seq: last, Redelivered: v[3]&flagRedelivered != 0, Message: queue.Message{
 			Size: uint32(v[1]), RouteLen: uint16(v[2]), Persistent: v[3]&flagPersistent != 0, //nolint:gosec // checked by its checksum
+			Dead: v[3]&flagDead != 0, Deadline: int64(v[4]), //nolint:gosec // the same
 		}}
 	}
 	off := uint64(len(buf) - len(rest)) //nolint:gosec // a length

@@ -23,6 +23,7 @@ func run(first uint64, n, size int) []queue.Kept {
 		body := bytes.Repeat([]byte{byte(i)}, size)
 		kept[i] = queue.Kept{Seq: first + uint64(3*i), Redelivered: i%2 == 0, Message: queue.Message{
 			Slab: slab.Adopt(body), Size: uint32(size), RouteLen: uint16(i % 300), Persistent: i%3 == 0,
+			Dead: i%5 == 0, Deadline: int64(i%7) << 40,
 		}}
 	}
 	return kept
@@ -36,6 +37,7 @@ func equal(got, want []queue.Kept) error {
 	for i := range got {
 		g, w := &got[i], &want[i]
 		if g.Seq != w.Seq || g.Redelivered != w.Redelivered || g.Persistent != w.Persistent || g.RouteLen != w.RouteLen ||
+			g.Dead != w.Dead || g.Deadline != w.Deadline ||
 			!bytes.Equal(g.Slab.Bytes(g.Off, g.Size), w.Slab.Bytes(w.Off, w.Size)) {
 			return fmt.Errorf("message %d is not what was written", i)
 		}

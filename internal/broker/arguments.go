@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"github.com/warrenmq/warren/amqp"
-	"github.com/warrenmq/warren/internal/queue"
 )
 
 // argument is what is known of a queue argument (rabbitmq.com/docs/queues):
@@ -51,15 +50,15 @@ func queueArguments() map[string]argument {
 		"x-max-in-memory-length":          {anything, always}, // ignored by RabbitMQ 4 too
 		"x-max-in-memory-bytes":           {anything, always},
 		"x-cancel-on-ha-failover":         {anything, always},
-		"x-message-ttl":                   {number(0, maxMillis), notYet},
-		"x-expires":                       {number(1, maxMillis), notYet},
+		"x-message-ttl":                   {number(0, maxMillis), always},
+		"x-expires":                       {number(1, maxMillis), always},
 		"x-max-length":                    {number(0, 1<<62), always},
 		"x-max-length-bytes":              {number(0, 1<<62), always},
 		"x-max-priority":                  {checkPriority, notYet},
 		"x-overflow":                      {checkOverflow, func(v any) bool { return v == "drop-head" }},
-		"x-dead-letter-exchange":          {text, notYet},
-		"x-dead-letter-routing-key":       {checkDeadLetterKey, notYet},
-		"x-dead-letter-strategy":          {text, notYet},
+		"x-dead-letter-exchange":          {text, always},
+		"x-dead-letter-routing-key":       {checkDeadLetterKey, always},
+		"x-dead-letter-strategy":          {checkStrategy, always},
 		"x-single-active-consumer":        {checkBool, notYet},
 		"x-delivery-limit":                {number(-1<<62, 1<<62), notYet},
 		"x-quorum-initial-group-size":     {number(1, 1<<31), notYet},
@@ -175,6 +174,19 @@ func checkDeadLetterKey(v any, all amqp.Table) string {
 	return ""
 }
 
+// checkStrategy: whatever is asked for, a dead letter and the end of its
+// original are one step, and nothing is lost between them.
+func checkStrategy(v any, _ amqp.Table) string {
+	switch v {
+	case "at-most-once", "at-least-once":
+		return ""
+	}
+	if reason := checkText(v); reason != "" {
+		return reason
+	}
+	return "invalid_dlx_strategy"
+}
+
 func checkType(v any, _ amqp.Table) string {
 	t, ok := v.(string)
 	switch {
@@ -275,15 +287,4 @@ func asError(err error) *amqp.Error {
 		return e
 	}
 	return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "%s", err.Error())
-}
-
-// limits reads x-max-length and x-max-length-bytes.
-func limits(args amqp.Table) (l queue.Limits) {
-	if n, _, ok := args.Int("x-max-length"); ok {
-		l.Messages = &n
-	}
-	if n, _, ok := args.Int("x-max-length-bytes"); ok {
-		l.Bytes = &n
-	}
-	return l
 }

@@ -130,30 +130,40 @@ func (q *Queue) keep(seq uint64) bool {
 		q.mu.Unlock()
 		switch {
 		case ok:
-			q.fetch(where, first)
+			q.finish(q.fetch(where, first))
 		case busy:
 			time.Sleep(time.Millisecond) //nolint:forbidigo // somebody is reading it from the disk
 		}
 	}
 }
 
-// warm fetches the messages at the read position as long as somebody waits
-// for them.
-func (q *Queue) warm() {
-	for more := true; more; {
-		q.mu.Lock()
-		where, first, ok := q.state.Thaw()
-		q.mu.Unlock()
-		more = ok && q.fetch(where, first)
+// warm fetches the run at the read position if somebody waits for it.
+func (q *Queue) warm() after {
+	q.mu.Lock()
+	where, first, ok := q.state.Thaw()
+	q.mu.Unlock()
+	if !ok {
+		return after{}
 	}
+	return q.fetch(where, first)
 }
 
-// fetch brings a run back into memory. It reports whether there is more to
-// fetch.
-func (q *Queue) fetch(where any, first uint64) bool {
+// fetchAt brings a run back into memory in which messages expire.
+func (q *Queue) fetchAt(first uint64) after {
+	q.mu.Lock()
+	where, at, _, ok := q.state.ThawAt(first)
+	q.mu.Unlock()
+	if !ok {
+		return after{}
+	}
+	return q.fetch(where, at)
+}
+
+// fetch brings a run back into memory and returns what that leaves to do.
+func (q *Queue) fetch(where any, first uint64) after {
 	c, ok := where.(Cold)
 	if !ok {
-		return false
+		return after{}
 	}
 	kept, err := c.Read()
 	q.mu.Lock()
@@ -162,19 +172,19 @@ func (q *Queue) fetch(where any, first uint64) bool {
 		q.broken = q.broken || wanted
 		q.mu.Unlock()
 		if wanted { // it is in the Log: the next life of the process has it
-			q.failed(err)
+			q.env.failed(err)
 		} else {
 			c.Free()
 		}
-		return false
+		return after{}
 	}
 	for i := range kept {
 		kept[i].Redelivered = kept[i].Redelivered || kept[i].Seq < q.redelivered
 	}
 	q.state.Thawed(first, kept, &q.fx)
-	more := q.release()
+	a := q.release()
 	c.Free()
-	return more
+	return a
 }
 
 // chill moves messages of q out of memory, about blockSize of them. It

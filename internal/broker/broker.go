@@ -13,8 +13,10 @@ import (
 	"maps"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/warrenmq/warren/internal/meta"
+	"github.com/warrenmq/warren/internal/queue"
 )
 
 // Definitions is where durable topology is recorded before it takes effect.
@@ -45,8 +47,28 @@ type Options struct {
 	// Failed is told that messages cannot be read that must be there: the
 	// process has to end, its next life finds them in the Log.
 	Failed func(error)
+	// Now is the clock; nil: the system's.
+	Now    func() time.Time
 	Logger *slog.Logger
 }
+
+// env is what a queue needs of its node and vhost.
+type env struct {
+	log    Log
+	memory *Memory
+	uids   *uids
+	timers *timers
+	failed func(error)
+	clock  func() time.Time
+	drop   func(*Queue) // deletes a queue that nobody uses
+	bury   func(*Queue, []queue.Dead) []follow
+}
+
+// now returns the time in Unix milliseconds: what is due until then is due.
+func (e *env) now() int64 { return e.clock().UnixMilli() }
+
+// soon is now, rounded up: what lasts for a time lasts at least that long.
+func (e *env) soon() int64 { return e.clock().Add(time.Millisecond - 1).UnixMilli() }
 
 // Broker holds the vhosts of all clusters.
 type Broker struct {
@@ -54,6 +76,9 @@ type Broker struct {
 	memory *Memory
 	rules  *rules
 	uids   *uids
+	env    env // without a vhost's part
+
+	expiring sync.Mutex // one at a time does what is due
 
 	mu     sync.Mutex // serialises changes of vhosts
 	vhosts atomic.Pointer[map[meta.VhostRef]*Vhost]
@@ -64,10 +89,14 @@ func New(o Options) *Broker {
 	if o.Failed == nil {
 		o.Failed = func(error) {}
 	}
+	if o.Now == nil {
+		o.Now = time.Now //nolint:forbidigo // the server hands in its clock
+	}
 	b := &Broker{
 		opts: o, memory: newMemory(o.MemoryLimit, o.HotWindow), rules: newRules(),
 		uids: &uids{m: map[uint64]*Queue{}},
 	}
+	b.env = env{log: o.Log, memory: b.memory, uids: b.uids, timers: newTimers(), failed: o.Failed, clock: o.Now}
 	b.vhosts.Store(&map[meta.VhostRef]*Vhost{})
 	return b
 }

@@ -93,7 +93,7 @@ func (v *Vhost) Consume(a *Actor, name string, c *Consumer, w Waker, ready func(
 	q.consumers.Store(int32(q.state.Consumers())) //nolint:gosec // bounded by the channels' limits
 	q.unlock()
 	if told != nil {
-		q.log.Append(Batch{Delivered: told}, q.told(told))
+		q.env.log.Append(Batch{Delivered: told}, q.told(told))
 	}
 	return nil
 }
@@ -108,6 +108,7 @@ func (v *Vhost) Cancel(c *Consumer) {
 		q.exclusive = nil
 	}
 	left := q.state.Consumers()
+	q.touch()
 	q.consumers.Store(int32(left)) //nolint:gosec // bounded by the channels' limits
 	drop := q.AutoDelete && left == 0 && q.served && !q.closed
 	q.unlock()
@@ -120,7 +121,7 @@ func (v *Vhost) Cancel(c *Consumer) {
 // appends them to dst. When it returns none, Wake will be called.
 func (c *Consumer) Take(limit, budget int, dst []queue.Delivery) []queue.Delivery {
 	q := c.queue
-	q.mu.Lock()
+	q.lockTimely(q.finishLater)
 	if q.closed {
 		q.mu.Unlock()
 		return dst
@@ -133,7 +134,7 @@ func (c *Consumer) Take(limit, budget int, dst []queue.Delivery) []queue.Deliver
 			q.stats.Redelivered++
 		}
 	}
-	q.unlock()
+	q.finishLater(q.release())
 	if !q.settleLevel(dst[n:]) {
 		return dst[:n]
 	}
@@ -149,8 +150,9 @@ func (v *Vhost) Get(a *Actor, name string, noAck bool) (q *Queue, d queue.Delive
 	if q, err = v.usable(a, name); err != nil {
 		return nil, d, 0, false, err
 	}
+	q.touch()
 	for more := true; more && !ok; { // again when it had to be fetched
-		q.mu.Lock()
+		q.lockTimely(q.finish)
 		if !q.closed {
 			d, ok = q.state.Get(noAck, &q.fx)
 			left = q.state.Ready()
@@ -167,33 +169,45 @@ func (v *Vhost) Get(a *Actor, name string, noAck bool) (q *Queue, d queue.Delive
 
 // Settle removes messages for good that were delivered to c, or by basic.get
 // when c is nil.
-func (q *Queue) Settle(c *Consumer, seqs []uint64) {
+func (q *Queue) Settle(c *Consumer, seqs []uint64) { q.settleAs(c, seqs, false) }
+
+// Reject is Settle for messages that were not wanted: they are dead letters.
+func (q *Queue) Reject(c *Consumer, seqs []uint64) { q.settleAs(c, seqs, true) }
+
+func (q *Queue) settleAs(c *Consumer, seqs []uint64, reject bool) {
 	q.mu.Lock()
 	if q.closed {
 		q.mu.Unlock()
 		return
 	}
-	q.state.Settle(c.inner(), seqs, &q.fx)
+	if reject {
+		q.state.Reject(c.inner(), seqs, &q.fx)
+	} else {
+		q.state.Settle(c.inner(), seqs, &q.fx)
+	}
 	q.stats.Acked += uint64(len(seqs))
 	q.unlock()
 }
 
-// SettleWith is Settle as part of the publisher's next Flush: both are durable
-// or neither.
-func (p *Publisher) SettleWith(q *Queue, c *Consumer, seqs []uint64) {
+// SettleWith is Settle or Reject as part of the publisher's next Flush: both
+// are durable or neither.
+func (p *Publisher) SettleWith(q *Queue, c *Consumer, seqs []uint64, reject bool) {
 	q.mu.Lock()
-	for !q.closed && len(seqs) > 0 && slices.Max(seqs) >= q.onTheWay() {
-		q.entered.Wait() // their puts must be in the log before
+	if len(seqs) > 0 {
+		q.waitForPuts(slices.Max(seqs))
 	}
 	if q.closed {
 		q.mu.Unlock()
 		return
 	}
-	q.state.Settle(c.inner(), seqs, &q.fx)
+	if reject {
+		q.state.Reject(c.inner(), seqs, &q.fx)
+	} else {
+		q.state.Settle(c.inner(), seqs, &q.fx)
+	}
 	q.stats.Acked += uint64(len(seqs))
 	if q.Durable && len(q.fx.Settled) > 0 {
-		p.batch.Settled = append(p.batch.Settled, Settled{Queue: q.UID, Seqs: slices.Clone(q.fx.Settled)})
-		p.settling = append(p.settling, q)
+		p.settles(q, slices.Clone(q.fx.Settled))
 		if q.leaving == nil {
 			q.leaving = map[uint64]struct{}{}
 		}
@@ -202,7 +216,38 @@ func (p *Publisher) SettleWith(q *Queue, c *Consumer, seqs []uint64) {
 		}
 		q.fx.Settled = q.fx.Settled[:0]
 	}
-	q.unlock()
+	a := q.release()
+	p.lay(q, a.dead)
+	a.dead = nil
+	q.finish(a)
+}
+
+// settles makes settles part of the batch; the messages are among those that
+// leave q.
+func (p *Publisher) settles(q *Queue, seqs []uint64) {
+	p.batch.Settled = append(p.batch.Settled, Settled{Queue: q.UID, Seqs: seqs})
+	p.settling = append(p.settling, q)
+}
+
+// waitForPuts waits until the messages up to seq are in the log, so that what
+// settles them may follow; q.mu is held, but for the time of waiting.
+func (q *Queue) waitForPuts(seq uint64) {
+	for !q.closed && seq >= q.onTheWay() {
+		q.entered.Wait()
+	}
+}
+
+// leave notes that persistent messages are gone and not settled yet; q.mu is
+// held.
+func (q *Queue) leave(dead []queue.Dead) {
+	for i := range dead {
+		if dead[i].Persistent {
+			if q.leaving == nil {
+				q.leaving = map[uint64]struct{}{}
+			}
+			q.leaving[dead[i].Seq] = struct{}{}
+		}
+	}
 }
 
 // left says that what a transaction settled is settled in the log.

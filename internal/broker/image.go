@@ -57,6 +57,13 @@ func Compose(c *Content, frameMax uint32) (Message, error) {
 		Route: route, Exchange: route[1 : 1+len(c.Exchange)], Key: route[2+len(c.Exchange):],
 		Content: amqp.AppendBody(frames, 0, c.Body, frameMax), Persistent: c.Properties.DeliveryMode == 2,
 	}
+	if c.Properties.Expiration != "" {
+		ttl, err := ParseExpiration(c.Properties.Expiration)
+		if err != nil {
+			return Message{}, err
+		}
+		m.Expires, m.TTL = true, ttl
+	}
 	if len(c.Properties.Headers) > 0 {
 		m.Headers = amqp.RawTable(amqp.AppendTable(nil, c.Properties.Headers)[4:])
 	}

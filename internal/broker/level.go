@@ -49,7 +49,7 @@ func (q *Queue) settleLevel(d []queue.Delivery) bool {
 	}
 	for q.leveled.Load() < upTo {
 		done := make(chan error, 1)
-		q.log.Append(Batch{}, func(err error) { done <- err })
+		q.env.log.Append(Batch{}, func(err error) { done <- err })
 		if err := <-done; err != nil {
 			return false
 		}

@@ -41,7 +41,9 @@ func (b *Batch) reset() {
 type Place struct {
 	Image      int // index into Batch.Images
 	Queue, Seq uint64
-	RouteLen   int // bytes of the image's route part
+	RouteLen   int   // bytes of the image's route part
+	Dead, Seen bool  // as in queue.Message
+	Deadline   int64 // when the message expires, Unix milliseconds; 0: never
 }
 
 // Settled names messages of one queue that are gone for good.

@@ -136,15 +136,9 @@ func (q *Queue) settle(e *policy.Effective) {
 	q.mu.Lock()
 	q.configure(e)
 	if !q.closed {
-		q.state.Publish(nil, &q.fx) // what is too much now goes
+		q.state.Expire(q.env.now(), &q.fx) // what is too much now goes, the more of it when timers come
 	}
 	q.unlock()
-}
-
-// configure takes what policies say; q.mu is held, or nobody knows the queue yet.
-func (q *Queue) configure(e *policy.Effective) {
-	q.policy.Store(e)
-	q.state.Limits = limits(e.Arguments(q.Arguments))
 }
 
 // Policy returns what policies say about the queue; nil: nothing.

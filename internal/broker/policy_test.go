@@ -94,7 +94,7 @@ func agree(t *rapid.T, v *Vhost, list []policy.Policy) {
 		if got := v.EffectivePolicy(KindQueue, q.Name); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Fatalf("queue %s has %+v, want %+v", q.Name, got, want)
 		}
-		got, want2 := q.state.Limits.Messages, limits(want.Arguments(q.Arguments)).Messages
+		got, want2 := q.Settings().MaxLength, readSettings(want.Arguments(q.Arguments)).MaxLength
 		if (got == nil) != (want2 == nil) || got != nil && *got != *want2 {
 			t.Fatalf("queue %s is limited to %v, want %v", q.Name, got, want2)
 		}
@@ -126,7 +126,7 @@ func TestRestoredPolicies(t *testing.T) {
 	if x, _ := v.Exchange(""); x.alternate != "" {
 		t.Errorf("the default exchange has the alternate %q", x.alternate)
 	}
-	if q, _ := v.Queue("q"); q.Policy() == nil || *q.state.Limits.Messages != 3 {
+	if q, _ := v.Queue("q"); q.Policy() == nil || *q.Settings().MaxLength != 3 {
 		t.Errorf("the queue has %+v", q.Policy())
 	}
 }

@@ -23,6 +23,12 @@ type Message struct {
 	// Content is the content header frame and the body frames.
 	Content    []byte
 	Persistent bool // delivery_mode 2
+	// Expires says that the message has a TTL: milliseconds that it may wait
+	// in a queue (the expiration property).
+	Expires bool
+	TTL     int64
+
+	dead, seen bool // as in queue.Message
 }
 
 // Publisher publishes for one connection. It gathers what one socket read
@@ -52,6 +58,7 @@ type Publisher struct {
 	waiting  []entering
 
 	settling []*Queue // those of batch.Settled
+	then     []follow
 	woken    []*queue.Consumer
 }
 
@@ -66,6 +73,7 @@ type run struct {
 	queue    *Queue
 	messages []queue.Message
 	images   []int // index into batch.Images for each message, -1: not logged
+	timed    bool  // some have a deadline
 }
 
 // manyRuns is from how many queues on a flush finds them by map.
@@ -88,17 +96,19 @@ func (p *Publisher) Publish(m *Message) (int, *amqp.Error) {
 		p.from.lost.add(m)
 		return 0, nil
 	}
-	p.enter(m)
-	return len(p.queues) + p.replied, nil
+	return p.enter(m) + p.replied, nil
 }
 
-// enter gives a message to p.queues.
-func (p *Publisher) enter(m *Message) {
+// enter enters a message into the batch for the queues that were found.
+func (p *Publisher) enter(m *Message) int {
 	if len(p.queues) == 0 {
-		return
+		return 0
 	}
 	sl, off, size := p.image(m)
-	msg := queue.Message{Slab: sl, Off: off, Size: size, RouteLen: uint16(len(m.Route))} //nolint:gosec // two short strings
+	msg := queue.Message{Slab: sl, Off: off, Size: size, RouteLen: uint16(len(m.Route)), Dead: m.dead, Seen: m.seen} //nolint:gosec // two short strings
+	if m.Expires {
+		msg.Deadline = p.vhost.env.soon() + m.TTL
+	}
 	logged := -1
 	for _, q := range p.queues {
 		msg.Persistent = m.Persistent && q.Durable
@@ -108,6 +118,7 @@ func (p *Publisher) enter(m *Message) {
 		}
 		r := p.run(q)
 		r.messages = append(r.messages, msg)
+		r.timed = r.timed || m.Expires
 		if msg.Persistent {
 			r.images = append(r.images, logged)
 		} else {
@@ -115,6 +126,7 @@ func (p *Publisher) enter(m *Message) {
 		}
 	}
 	p.gathered += len(p.queues)
+	return len(p.queues)
 }
 
 // Gathered returns how many places in queues the batch takes: what it costs
@@ -176,10 +188,22 @@ func (p *Publisher) index() {
 // With here the caller has little else to do: it serves the consumers that
 // waited, and commits, itself.
 func (p *Publisher) Flush(durable func(error), here bool) (longest *Queue, logged bool) {
+	longest, logged = p.flush(durable, here)
+	for _, f := range p.then {
+		f.queue.finish(f.after)
+	}
+	clear(p.then)
+	p.then = p.then[:0]
+	return longest, logged
+}
+
+// flush is Flush but for what follows from it in the queues: p.then.
+func (p *Publisher) flush(durable func(error), here bool) (longest *Queue, logged bool) {
 	for i := range p.runs {
 		r := &p.runs[i]
 		logged := slices.ContainsFunc(r.images, func(image int) bool { return image >= 0 })
-		first, ok := r.queue.publish(r.messages, logged, &p.woken)
+		first, then, ok := r.queue.publish(r.messages, logged, r.timed, &p.woken)
+		p.then = then.add(r.queue, p.then)
 		if ok && logged {
 			p.place(r, first)
 			p.waiting = append(p.waiting, entering{r.queue, first})
@@ -191,7 +215,7 @@ func (p *Publisher) Flush(durable func(error), here bool) (longest *Queue, logge
 			longest = r.queue
 		}
 		clear(r.messages)
-		r.queue, r.messages, r.images = nil, r.messages[:0], r.images[:0]
+		r.queue, r.messages, r.images, r.timed = nil, r.messages[:0], r.images[:0], false
 	}
 	p.runs, p.gathered = p.runs[:0], 0
 	clear(p.byQueue)
@@ -248,7 +272,8 @@ func (p *Publisher) place(r *run, first uint64) {
 		if image >= 0 {
 			p.batch.Places = append(p.batch.Places, Place{
 				Image: image, Queue: r.queue.UID, Seq: first + uint64(i),
-				RouteLen: int(r.messages[i].RouteLen),
+				RouteLen: int(r.messages[i].RouteLen), Dead: r.messages[i].Dead, Seen: r.messages[i].Seen,
+				Deadline: r.messages[i].Deadline,
 			})
 		}
 	}
@@ -261,6 +286,7 @@ func (p *Publisher) Empty() bool { return len(p.runs) == 0 }
 func (p *Publisher) Release() {
 	p.slabs.Release()
 	p.runs, p.byQueue, p.batch, p.waiting, p.settling, p.woken = nil, nil, Batch{}, nil, nil, nil
+	p.then = nil
 	p.top, p.route, p.from, p.queues = nil, nil, nil, nil
 }
 

@@ -22,20 +22,21 @@ type Queue struct {
 	Arguments                      amqp.Table
 
 	owner  uint64 // connection of an exclusive queue
-	vhost  string // wire name, for texts
-	log    Log
-	memory *Memory
-	uids   *uids
-	failed func(error)
+	env    *env
 	policy atomic.Pointer[policy.Effective] // what policies say
 
 	ready     atomic.Int64 // messages; for flow control, without the lock
 	hot       atomic.Int64 // bytes in memory
 	consumers atomic.Int32
+	lease     atomic.Int64 // milliseconds for which it may be unused, 0: for ever
+	used      atomic.Int64 // when it was, Unix milliseconds; kept when there is a lease
+	timer     timer
 
 	mu        sync.Mutex // guards what follows
 	state     queue.State
 	fx        queue.Effects
+	settings  Settings
+	armed     int64     // when the timers wake it
 	exclusive *Consumer // the consumer that has the queue to itself
 	served    bool      // ever had a consumer
 	closed    bool
@@ -51,6 +52,8 @@ type Queue struct {
 	// leaving are settled by a transaction that is not in the log yet: if
 	// that never gets there, they must.
 	leaving map[uint64]struct{}
+	// postponed dead letters wait for the timers.
+	postponed []queue.Dead
 
 	delivered   uint64 // what the log was told last
 	telling     bool   // it was told in this life
@@ -107,10 +110,32 @@ func (v *Vhost) DeclareQueue(a *Actor, d QueueDeclare) (*Queue, *amqp.Error) {
 	if named && strings.HasPrefix(d.Name, "amq.") {
 		return nil, amqp.ChannelErrorf(amqp.CodeAccessRefused, "queue name '%s' contains reserved prefix 'amq.*'", d.Name)
 	}
+	if err := v.checkDeadLetters(a, &d); err != nil {
+		return nil, err
+	}
 	if err := v.checkQueue(&d); err != nil {
 		return nil, err
 	}
 	return v.addQueue(a, &d)
+}
+
+// checkDeadLetters checks a new queue's dead letter exchange: the right to read
+// from the queue and to write to the exchange, which need not be there.
+func (v *Vhost) checkDeadLetters(a *Actor, d *QueueDeclare) *amqp.Error {
+	const arg = "x-dead-letter-exchange"
+	dlx, ok := d.Arguments.Get(arg)
+	if !ok {
+		return nil
+	}
+	name, ok := dlx.(string)
+	if !ok {
+		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "invalid type '%s' for arg '%s' in %s",
+			amqp.TypeName(dlx), arg, v.resource(KindQueue, d.Name))
+	}
+	if err := v.checkBind(a, auth.Read, KindQueue, d.Name); err != nil {
+		return err
+	}
+	return v.checkBind(a, auth.Write, KindExchange, name)
 }
 
 // checkQueue checks a new queue's arguments.
@@ -155,15 +180,14 @@ func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
 		}
 		v.uids.set(q)
 	}
+	q.mu.Lock()
+	q.unlock() // it may expire
 	v.change(func(t *topology) { t.queues = t.queues.Set(q.Name, q) })
 	return q, nil
 }
 
 func (v *Vhost) newQueue(name string, uid uint64, arguments amqp.Table) *Queue {
-	q := &Queue{
-		Name: name, UID: uid, Arguments: arguments,
-		vhost: v.wire, log: v.opts.Log, memory: v.memory, uids: v.uids, failed: v.opts.Failed,
-	}
+	q := &Queue{Name: name, UID: uid, Arguments: arguments, env: &v.env, armed: never}
 	q.entered.L = &q.mu
 	return q
 }
@@ -191,7 +215,11 @@ func (v *Vhost) queuePassive(a *Actor, name string) (*Queue, *amqp.Error) {
 	if !a.can(auth.Configure, name) && !a.can(auth.Write, name) && !a.can(auth.Read, name) {
 		return nil, v.Check(a, auth.Configure, KindQueue, name)
 	}
-	return v.usable(a, name)
+	q, err := v.usable(a, name)
+	if err == nil {
+		q.touch()
+	}
+	return q, err
 }
 
 // usable finds a queue that a may touch: it exists and is not another
@@ -201,7 +229,10 @@ func (v *Vhost) usable(a *Actor, name string) (*Queue, *amqp.Error) {
 	if !ok {
 		return nil, v.notFound(KindQueue, name)
 	}
-	return q, v.checkOwner(a, q)
+	if err := v.checkOwner(a, q); err != nil {
+		return nil, err
+	}
+	return q, nil
 }
 
 func (v *Vhost) checkOwner(a *Actor, q *Queue) *amqp.Error {
@@ -244,6 +275,7 @@ func (v *Vhost) equalQueue(a *Actor, q *Queue, d *QueueDeclare) *amqp.Error {
 			return err
 		}
 	}
+	q.touch()
 	return nil
 }
 
@@ -276,8 +308,8 @@ func (v *Vhost) DeleteQueue(a *Actor, name string, ifUnused, ifEmpty bool) (int,
 }
 
 func (v *Vhost) checkDelete(q *Queue, ifUnused, ifEmpty bool) *amqp.Error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	q.lockTimely(q.finish)
+	defer q.unlock()
 	if ifUnused && q.state.Consumers() > 0 {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "%s in use", v.resource(KindQueue, q.Name))
 	}
@@ -322,40 +354,40 @@ func (v *Vhost) Purge(a *Actor, name string) (int, *amqp.Error) {
 	if err != nil {
 		return 0, err
 	}
-	q.mu.Lock()
+	q.lockTimely(q.finish)
 	n := q.state.Purge(&q.fx)
 	q.unlock()
 	return n, nil
 }
 
-// unlock ends a step, and fetches messages that somebody waits for.
-func (q *Queue) unlock() {
-	if q.release() {
-		q.warm()
-	}
-}
+// unlock ends a step and does what follows from it.
+func (q *Queue) unlock() { q.finish(q.release()) }
 
 // release ends a step: it accounts for memory, tells the log what is gone for
-// good, and wakes consumers, the latter two after releasing q.mu. It reports
-// whether somebody waits for messages outside of memory.
-func (q *Queue) release() (load bool) {
+// good, and wakes consumers, the latter two after releasing q.mu.
+func (q *Queue) release() after {
 	var few [8]*queue.Consumer
-	load, wake := q.finish(few[:0])
+	a, wake := q.end(few[:0])
 	for _, c := range wake {
 		if owner, ok := c.Owner.(*Consumer); ok {
 			owner.waker.Wake(owner)
 		}
 	}
-	return load
+	return a
 }
 
-// finish is release that leaves it to the caller to wake consumers: it appends
+// end is release that leaves it to the caller to wake consumers: it appends
 // them to wake.
-func (q *Queue) finish(wake []*queue.Consumer) (bool, []*queue.Consumer) {
+func (q *Queue) end(wake []*queue.Consumer) (after, []*queue.Consumer) {
 	q.account()
+	q.arm()
 	wake = append(wake, q.fx.Wake...)
 	freed := slices.Clone(q.fx.Freed)
-	load := q.fx.Load
+	a := after{load: q.fx.Load, dead: q.fx.Dead}
+	q.leave(a.dead)
+	if len(q.fx.Fetch) > 0 {
+		a.fetch = slices.Clone(q.fx.Fetch)
+	}
 	var batch Batch
 	if q.Durable {
 		batch = q.toLog()
@@ -363,17 +395,17 @@ func (q *Queue) finish(wake []*queue.Consumer) (bool, []*queue.Consumer) {
 	q.fx.Reset()
 	q.mu.Unlock()
 	if batch.Settled != nil || batch.Delivered != nil {
-		q.log.Append(batch, q.told(batch.Delivered))
+		q.env.log.Append(batch, q.told(batch.Delivered))
 	}
 	q.free(freed)
-	return load, wake
+	return a, wake
 }
 
 // account tells the node what the queue takes.
 func (q *Queue) account() {
 	bytes, logged := q.state.HotBytes(), q.state.PersistentBytes()
 	if before := q.hot.Swap(bytes); before != bytes || q.logged != logged {
-		q.memory.add(bytes-before, logged-q.logged)
+		q.env.memory.add(bytes-before, logged-q.logged)
 		q.logged = logged
 	}
 	q.ready.Store(int64(q.state.Ready()))
@@ -402,26 +434,27 @@ func (q *Queue) free(where []any) {
 }
 
 // publish takes messages in and returns the sequence number of the first; ok
-// is false when the queue was deleted, whose messages go with it. When some of
-// them are logged, appended must follow. The consumers that are to be woken are
-// appended to wake.
-func (q *Queue) publish(batch []queue.Message, logged bool, wake *[]*queue.Consumer) (first uint64, ok bool) {
+// is false when the queue was deleted, whose messages go with it. It sets the
+// messages' deadlines. When some of them are logged, appended must follow, and
+// then finish. The consumers that are to be woken are appended to wake.
+func (q *Queue) publish(batch []queue.Message, logged, timed bool, wake *[]*queue.Consumer) (first uint64, then after, ok bool) {
 	q.mu.Lock()
 	if q.closed {
 		q.mu.Unlock()
-		return 0, false
+		return 0, after{}, false
 	}
 	first = q.state.Next()
 	if logged {
 		q.unlogged = append(q.unlogged, first)
 	}
-	q.state.Publish(batch, &q.fx)
-	q.stats.Published += uint64(len(batch))
-	var load bool
-	if load, *wake = q.finish(*wake); load {
-		q.warm()
+	now := int64(0)
+	if timed || q.settings.MessageTTL != nil {
+		now = q.env.soon()
 	}
-	return first, true
+	q.state.Publish(batch, now, &q.fx)
+	q.stats.Published += uint64(len(batch))
+	then, *wake = q.end(*wake)
+	return first, then, true
 }
 
 // appended says that the batch whose first message of this queue is first is
@@ -437,7 +470,7 @@ func (q *Queue) appended(first uint64) {
 	q.entered.Broadcast()
 	q.mu.Unlock()
 	if settled != nil {
-		q.log.Append(Batch{Settled: settled}, nil)
+		q.env.log.Append(Batch{Settled: settled}, nil)
 	}
 }
 
@@ -486,7 +519,8 @@ func (q *Queue) close() int {
 	q.entered.Broadcast()
 	q.unlock()
 	q.free(cold)
-	q.uids.remove(q.UID)
+	q.env.uids.remove(q.UID)
+	q.env.timers.remove(q)
 	for _, c := range all {
 		if owner, ok := c.Owner.(*Consumer); ok {
 			owner.waker.Cancelled(owner)

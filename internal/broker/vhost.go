@@ -22,6 +22,9 @@ type Vhost struct {
 	memory  *Memory
 	rules   *rules
 	uids    *uids
+	env     env
+
+	undertakers sync.Pool // of *Publisher, for dead letters
 
 	top atomic.Pointer[topology] // what publishing reads
 	// policies are what new objects and changed policies are matched with.
@@ -62,8 +65,9 @@ func predeclared() []Exchange {
 func (b *Broker) newVhost(ref meta.VhostRef, wire string, lenient bool) *Vhost {
 	v := &Vhost{
 		ref: ref, wire: wire, lenient: lenient, opts: &b.opts, memory: b.memory, rules: b.rules, uids: b.uids,
-		noted: map[string]bool{},
+		noted: map[string]bool{}, env: b.env,
 	}
+	v.env.drop, v.env.bury = v.DropQueue, v.bury
 	v.policies.Store(&policies{})
 	v.maxQueues.Store(meta.Unlimited)
 	top := &topology{}

@@ -69,9 +69,6 @@ func (a *API) publish(c *call) (any, error) {
 	if err := c.readUpTo(&in, maxPublish); err != nil {
 		return nil, err
 	}
-	if in.Properties.Expiration != "" {
-		return nil, errBad("per-message expiration is not supported yet by this broker")
-	}
 	body := []byte(in.Payload)
 	if in.Encoding == "base64" {
 		if body, err = base64.StdEncoding.DecodeString(in.Payload); err != nil {
@@ -192,9 +189,12 @@ func (a *API) getMessages(c *call) (any, error) {
 		bytes += len(w.Payload)
 		list = append(list, w)
 	}
-	if requeue || err != nil {
+	switch {
+	case requeue || err != nil:
 		q.Return(nil, seqs)
-	} else {
+	case in.AckMode == "reject_requeue_false":
+		q.Reject(nil, seqs)
+	default:
 		q.Settle(nil, seqs)
 	}
 	return list, err

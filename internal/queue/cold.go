@@ -20,6 +20,22 @@ type Cold struct {
 	// Bytes is the size of their images, PersistentBytes that of those that
 	// the Log keeps.
 	Bytes, PersistentBytes int64
+	// First is when the first of them expires and Last when all have, in Unix
+	// milliseconds; 0 when none ever does. See Expires.
+	First, Last int64
+}
+
+// Expires adds the deadline of one more message of the run.
+func (r *Cold) Expires(deadline int64) {
+	at := deadline
+	if at == 0 {
+		at = never
+	}
+	if r.Last == 0 {
+		r.First, r.Last = at, at
+		return
+	}
+	r.First, r.Last = min(r.First, at), max(r.Last, at)
 }
 
 // MaxRun is how many sequence numbers a run outside of memory may span.
@@ -47,7 +63,11 @@ func coldChunk(r *Cold) *chunk {
 			k.mask[(seq-first)/64] |= 1 << ((seq - first) % 64)
 		}
 	}
-	return &chunk{first: first, live: len(r.Seqs), cold: k}
+	c := &chunk{first: first, live: len(r.Seqs), cold: k}
+	if r.Last != 0 && r.First != never {
+		c.ttl = &deadlines{first: r.First, last: r.Last}
+	}
+	return c
 }
 
 // Restore enters messages that an earlier life of the queue left: runs in
@@ -56,7 +76,9 @@ func coldChunk(r *Cold) *chunk {
 func (s *State) Restore(runs []Cold, next uint64) {
 	for i := range runs {
 		r := &runs[i]
-		s.slots.chunks = append(s.slots.chunks, coldChunk(r))
+		c := coldChunk(r)
+		s.slots.chunks = append(s.slots.chunks, c)
+		s.slots.enter(c)
 		s.pool += len(r.Seqs)
 		s.bytes += r.Bytes
 		s.readyBytes += r.Bytes
@@ -145,7 +167,7 @@ func (s *State) Freeze(most int64) (kept []Kept, ok bool) {
 		if sl.state() != stateGone {
 			kept = append(kept, Kept{Seq: c.first + uint64(i), Redelivered: sl.meta&metaRedelivered != 0, Message: Message{
 				Slab: s.slots.rows.all[sl.row].slab, Off: sl.off, Size: sl.size, RouteLen: uint16(sl.routeLen()), //nolint:gosec // it came as one
-				Persistent: sl.meta&metaPersistent != 0,
+				Persistent: sl.meta&metaPersistent != 0, Dead: sl.meta&metaDead != 0, Deadline: c.deadline(i),
 			}})
 		}
 	}
@@ -184,6 +206,7 @@ func (s *State) Frozen(kept []Kept, where any) bool {
 	r := Cold{Where: where, Seqs: make([]uint64, len(kept))}
 	for i := range kept {
 		r.Seqs[i] = kept[i].Seq
+		r.Expires(kept[i].Deadline)
 		r.Bytes += int64(kept[i].Size)
 		if kept[i].Persistent {
 			r.PersistentBytes += int64(kept[i].Size)
@@ -195,8 +218,9 @@ func (s *State) Frozen(kept []Kept, where any) bool {
 		}
 	}
 	n := coldChunk(&r)
-	c.slots, c.cold, c.live, c.first = nil, n.cold, n.live, n.first
+	c.slots, c.cold, c.live, c.first, c.ttl = nil, n.cold, n.live, n.first, n.ttl
 	s.slots.hint = nil
+	s.slots.enter(c)
 	s.coldBytes += r.Bytes
 	return true
 }
@@ -249,7 +273,7 @@ func (s *State) Thawed(first uint64, kept []Kept, fx *Effects) bool {
 		return false
 	}
 	c := s.slots.chunkOf(first)
-	c.slots = make([]slot, c.cold.span)
+	c.slots, c.ttl = make([]slot, c.cold.span), nil
 	for i := range kept {
 		k := &kept[i]
 		sl := &c.slots[k.Seq-first]
@@ -257,9 +281,18 @@ func (s *State) Thawed(first uint64, kept []Kept, fx *Effects) bool {
 		if k.Redelivered {
 			sl.meta |= metaRedelivered
 		}
+		if k.Deadline != 0 && c.ttl == nil {
+			c.ttl = &deadlines{at: make([]int64, c.cold.span)}
+		}
+		if c.ttl != nil {
+			c.ttl.at[k.Seq-first] = k.Deadline
+		}
 	}
 	s.coldBytes -= c.cold.bytes
 	c.cold = nil
+	if c.ttl != nil {
+		s.slots.again(c)
+	}
 	s.distribute(fx)
 	s.dropHead(fx)
 	return true
@@ -311,6 +344,12 @@ func (s *State) headChunk() *chunk {
 
 // purgeCold drops the run at the read position.
 func (s *State) purgeCold(c *chunk, fx *Effects) {
+	s.head = c.end()
+	s.dropCold(c, fx)
+}
+
+// dropCold drops a run.
+func (s *State) dropCold(c *chunk, fx *Effects) {
 	for i := range c.cold.span {
 		if c.cold.persistent > 0 && c.cold.has(i) {
 			fx.Settled = append(fx.Settled, c.first+i)
@@ -324,7 +363,7 @@ func (s *State) purgeCold(c *chunk, fx *Effects) {
 	if !c.cold.loading {
 		fx.Freed = append(fx.Freed, c.cold.where)
 	}
-	s.head = c.end()
+	c.ttl = nil
 	i := slices.Index(s.slots.chunks, c)
 	s.slots.chunks = slices.Delete(s.slots.chunks, i, i+1)
 	s.slots.hint = nil

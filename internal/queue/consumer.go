@@ -137,6 +137,29 @@ func (s *State) distribute(fx *Effects) {
 	}
 }
 
+// offer promises ready messages to all consumers that have room, in turn,
+// whether they wait or are about to come: what nobody can take at once is to go.
+func (s *State) offer(fx *Effects) {
+	most := s.Ready()
+	for more := true; more; {
+		more = false
+		for _, c := range s.consumers {
+			if !s.available() {
+				return
+			}
+			if c.room(most) <= 0 {
+				continue
+			}
+			s.promise(c)
+			more = true
+			if c.waiting {
+				s.stopWaiting(c)
+				fx.Wake = append(fx.Wake, c)
+			}
+		}
+	}
+}
+
 // promise assigns the first ready message to c.
 func (s *State) promise(c *Consumer) {
 	var nobody Consumer

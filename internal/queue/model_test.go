@@ -16,6 +16,7 @@ type model struct {
 	redel map[uint64]bool
 	pers  map[uint64]bool
 	owner map[uint64]int // consumer index, -1 for get
+	until map[uint64]int64
 	next  uint64
 }
 
@@ -50,6 +51,9 @@ type machine struct {
 	frozen    int // runs outside of memory
 	load      bool
 	cold      bool // there were some when the purge began
+	now       int64
+	letters   bool // dead letters are asked for
+	timed     bool // some messages have deadlines
 }
 
 // elsewhere is where the test keeps a frozen run.
@@ -150,12 +154,76 @@ func (x *machine) publish(n int) {
 	for i := range n {
 		sl, off, dst := x.w.Alloc(16)
 		binary.BigEndian.PutUint64(dst, x.m.next+uint64(i))
-		batch = append(batch, Message{Slab: sl, Off: off, Size: 16, RouteLen: 2, Persistent: i%2 == 0})
+		m := Message{Slab: sl, Off: off, Size: 16, RouteLen: 2, Persistent: i%2 == 0}
+		if x.timed && (i+n)%3 == 0 {
+			m.Deadline = x.now + int64((i*7+n*5)%200)
+		}
+		batch = append(batch, m)
 	}
-	x.s.Publish(batch, &x.fx)
+	x.s.Publish(batch, x.now, &x.fx)
 	for i := range n {
+		x.m.until[x.m.next] = batch[i].Deadline
 		x.m.state[x.m.next], x.m.pers[x.m.next] = stateReady, i%2 == 0
 		x.m.next++
+	}
+	x.expired()
+}
+
+// pass lets time go by and expires what is due.
+func (x *machine) pass(t *rapid.T) {
+	x.now += int64(rapid.IntRange(0, 60).Draw(t, "time"))
+	for x.s.Due() <= x.now {
+		x.s.Expire(x.now, &x.fx)
+		x.expired()
+		for _, first := range slices.Clone(x.fx.Fetch) {
+			x.done()
+			where, at, _, ok := x.s.ThawAt(first)
+			if !ok || at != first {
+				t.Fatalf("run %d is to be fetched and cannot", first)
+			}
+			e, _ := where.(*elsewhere)
+			x.s.Thawed(first, e.kept, &x.fx)
+			x.frozen--
+		}
+		x.done()
+	}
+	for _, seq := range x.m.ready() {
+		sl := x.s.slots.get(seq)
+		if at := x.m.until[seq]; at != 0 && at <= x.now && sl.state() == stateReady {
+			t.Fatalf("message %d is there at %d and expires at %d", seq, x.now, at)
+		}
+	}
+}
+
+// expired takes what the State has expired out of the model.
+func (x *machine) expired() {
+	var gone []uint64
+	for _, seq := range x.m.ready() {
+		if x.s.Live(seq) {
+			continue
+		}
+		if at := x.m.until[seq]; at == 0 || at > x.now {
+			x.t.Fatalf("message %d is gone at %d and expires at %d", seq, x.now, at)
+		}
+		gone = append(gone, seq)
+		delete(x.m.state, seq)
+	}
+	if !x.letters {
+		x.cold = x.frozen > 0
+		x.settled(gone)
+		x.cold = false
+		return
+	}
+	var dead []uint64
+	for _, d := range x.fx.Dead {
+		if binary.BigEndian.Uint64(d.Image) != d.Seq || d.Persistent != x.m.pers[d.Seq] || slices.Contains(x.fx.Settled, d.Seq) {
+			x.t.Fatalf("dead letter %+v", d)
+		}
+		dead = append(dead, d.Seq)
+	}
+	slices.Sort(dead)
+	if !slices.Equal(dead, gone) {
+		x.t.Fatalf("dead are %v, want %v", dead, gone)
 	}
 }
 
@@ -225,7 +293,7 @@ func some(t *rapid.T, seqs []uint64) []uint64 {
 
 func (x *machine) step(t *rapid.T) {
 	x.t = t
-	switch rapid.IntRange(0, 14).Draw(t, "op") {
+	switch rapid.IntRange(0, 16).Draw(t, "op") {
 	case 0, 1, 2:
 		x.publish(rapid.IntRange(1, 40).Draw(t, "count"))
 	case 3:
@@ -264,6 +332,8 @@ func (x *machine) step(t *rapid.T) {
 		if x.load {
 			x.thaw(t)
 		}
+	case 15, 16:
+		x.pass(t)
 	}
 	x.done()
 }
@@ -271,11 +341,29 @@ func (x *machine) step(t *rapid.T) {
 func (x *machine) settleSome(t *rapid.T) {
 	for i := -1; i < len(x.consumers); i++ {
 		seqs := some(t, x.m.unackedOf(i))
+		if rapid.IntRange(0, 3).Draw(t, "reject") == 0 {
+			x.rejectThose(i, seqs)
+			continue
+		}
 		x.s.Settle(x.consumer(i), seqs, &x.fx)
 		x.settled(seqs)
 		for _, seq := range seqs {
 			delete(x.m.state, seq)
 		}
+	}
+}
+
+func (x *machine) rejectThose(i int, seqs []uint64) {
+	n := len(x.fx.Dead)
+	x.s.Reject(x.consumer(i), seqs, &x.fx)
+	for k, seq := range seqs {
+		delete(x.m.state, seq)
+		if x.letters && (x.fx.Dead[n+k].Seq != seq || x.fx.Dead[n+k].Reason != Rejected || slices.Contains(x.fx.Settled, seq)) {
+			x.t.Fatalf("rejected %v, dead are %v", seqs, x.fx.Dead[n:])
+		}
+	}
+	if !x.letters {
+		x.settled(seqs)
 	}
 }
 
@@ -352,8 +440,15 @@ func (x *machine) drain(t *rapid.T) {
 func TestModel(t *testing.T) {
 	ops := 0
 	rapid.Check(t, func(t *rapid.T) {
-		x := &machine{t: t, woken: map[*Consumer]bool{}, ops: &ops}
-		x.m = model{state: map[uint64]uint32{}, redel: map[uint64]bool{}, owner: map[uint64]int{}, pers: map[uint64]bool{}}
+		x := &machine{t: t, woken: map[*Consumer]bool{}, ops: &ops, now: 1000}
+		x.timed, x.letters = rapid.Bool().Draw(t, "timed"), rapid.Bool().Draw(t, "letters")
+		set := Settings{DeadLetters: x.letters}
+		if x.timed && rapid.IntRange(0, 2).Draw(t, "ttl") == 0 {
+			set.TTL = new(int64)
+			*set.TTL = int64(rapid.IntRange(0, 150).Draw(t, "ttl"))
+		}
+		x.s.Configure(set)
+		x.m = model{until: map[uint64]int64{}, state: map[uint64]uint32{}, redel: map[uint64]bool{}, owner: map[uint64]int{}, pers: map[uint64]bool{}}
 		t.Repeat(map[string]func(*rapid.T){"step": x.step})
 		x.t = t
 		// No wake-up may be lost: a consumer with credit drains the queue.
@@ -396,11 +491,11 @@ func TestLimits(t *testing.T) {
 			sl, off, _ := w.Alloc(16)
 			batch = append(batch, Message{Slab: sl, Off: off, Size: 16, Persistent: true})
 		}
-		s.Publish(batch, fx)
+		s.Publish(batch, 0, fx)
 	}
 	t.Run("messages", func(t *testing.T) {
 		var fx Effects
-		s := State{Limits: Limits{Messages: &three}}
+		s := State{set: Settings{MaxMessages: &three}}
 		fill(&s, &fx, 10)
 		if s.Ready() != 3 || !slices.Equal(fx.Settled, []uint64{0, 1, 2, 3, 4, 5, 6}) {
 			t.Fatalf("%d ready, dropped %v", s.Ready(), fx.Settled)
@@ -422,7 +517,7 @@ func TestLimits(t *testing.T) {
 	t.Run("bytes", func(t *testing.T) {
 		var fx Effects
 		fifty := int64(50)
-		s := State{Limits: Limits{Bytes: &fifty}}
+		s := State{set: Settings{MaxBytes: &fifty}}
 		fill(&s, &fx, 10)
 		if s.Ready() != 3 || s.ReadyBytes() != 48 {
 			t.Fatalf("%d ready, %d bytes", s.Ready(), s.ReadyBytes())
@@ -430,7 +525,7 @@ func TestLimits(t *testing.T) {
 	})
 	t.Run("a waiting consumer", func(t *testing.T) {
 		var fx Effects
-		s := State{Limits: Limits{Messages: new(int64)}}
+		s := State{set: Settings{MaxMessages: new(int64)}}
 		c := &Consumer{NoAck: true}
 		s.Add(c, &fx)
 		fill(&s, &fx, 100)

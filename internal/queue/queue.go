@@ -23,6 +23,9 @@ type Message struct {
 	Off, Size  uint32
 	RouteLen   uint16 // bytes of the image before the method frame's end octet
 	Persistent bool   // delivery_mode 2 on a durable queue
+	Dead       bool   // died before: the broker wrote its x-death header
+	Seen       bool   // delivered before it came to this queue
+	Deadline   int64  // when it expires, Unix milliseconds; 0: never
 }
 
 // Delivery is a message on its way out.
@@ -44,6 +47,11 @@ type Effects struct {
 	Settled []uint64
 	// Freed lists where messages were kept outside of memory that are gone.
 	Freed []any
+	// Dead lists messages that died, when Settings.DeadLetters asks for them.
+	Dead []Dead
+	// Fetch lists the first numbers of runs outside of memory in which
+	// messages expire: ThawAt and Thawed should follow.
+	Fetch []uint64
 	// Load says that somebody waits for messages that are outside of memory:
 	// Thaw and Thawed should follow.
 	Load bool
@@ -53,18 +61,12 @@ type Effects struct {
 func (fx *Effects) Reset() {
 	clear(fx.Freed)
 	fx.Wake, fx.Settled, fx.Freed, fx.Load = fx.Wake[:0], fx.Settled[:0], fx.Freed[:0], false
-}
-
-// Limits bound the messages that wait in a queue; the oldest go first
-// (x-max-length, x-max-length-bytes with overflow drop-head). Nil is no limit.
-type Limits struct {
-	Messages, Bytes *int64
+	fx.Dead, fx.Fetch = nil, fx.Fetch[:0] // the owner keeps Dead
 }
 
 // State is one queue. The zero value is an empty queue.
 type State struct {
-	// Limits are set before the first message.
-	Limits Limits
+	set Settings
 
 	slots slots
 	head  uint64 // the read position: the pool is head and all after it
@@ -82,6 +84,10 @@ type State struct {
 	coldBytes  int64 // of those that are outside of memory
 	// persistentBytes is of those that the Log keeps.
 	persistentBytes int64
+
+	overfull bool     // more than the limits are left to be dropped
+	gaps     int      // of returned are gone
+	dying    []uint64 // of one step
 
 	consumers []*Consumer
 	waiting   []*Consumer // in the order in which they began to wait
@@ -106,8 +112,10 @@ func (s *State) Next() uint64 { return s.slots.next }
 func (s *State) Head() uint64 { return max(s.head, s.furthest) }
 
 // Publish takes messages in, at the end of the queue; the first of them gets
-// sequence number Next.
-func (s *State) Publish(batch []Message, fx *Effects) {
+// sequence number Next. Now, in Unix milliseconds, is needed when the queue has
+// a TTL or a message a deadline: Publish sets the deadlines of the batch.
+func (s *State) Publish(batch []Message, now int64, fx *Effects) {
+	soon := now > 0 && s.setDeadlines(batch, now)
 	for i := range batch {
 		s.slots.push(&batch[i])
 		s.readyBytes += int64(batch[i].Size)
@@ -117,34 +125,25 @@ func (s *State) Publish(batch []Message, fx *Effects) {
 		}
 	}
 	s.pool += len(batch)
+	if soon {
+		s.offer(fx)
+		s.Expire(now, fx)
+	}
 	s.distribute(fx)
 	s.dropHead(fx)
 }
 
-// limited reports whether the queue has a limit.
-func (s *State) limited() bool { return s.Limits.Messages != nil || s.Limits.Bytes != nil }
-
-// dropHead drops the oldest messages that wait while there are too many. What
-// is promised to a consumer counts as delivered.
-func (s *State) dropHead(fx *Effects) {
-	if !s.limited() {
-		return
-	}
-	for s.pool+len(s.returned) > 0 && s.over() {
-		var nobody Consumer
-		one := 1
-		seq, ok := s.nextFor(&nobody, &one)
-		if !ok { // dropped when it is in memory again
-			fx.Load = true
-			return
+// setDeadlines lowers the deadlines of new messages to the queue's TTL, and
+// reports whether any is due at once.
+func (s *State) setDeadlines(batch []Message, now int64) (soon bool) {
+	for i := range batch {
+		m := &batch[i]
+		if t := s.set.TTL; t != nil && (m.Deadline == 0 || m.Deadline > now+*t) {
+			m.Deadline = now + *t
 		}
-		s.drop(seq, fx)
+		soon = soon || m.Deadline != 0 && m.Deadline <= now
 	}
-}
-
-func (s *State) over() bool {
-	l := &s.Limits
-	return l.Messages != nil && int64(s.pool+len(s.returned)) > *l.Messages || l.Bytes != nil && s.readyBytes > *l.Bytes
+	return soon
 }
 
 // Take moves up to limit ready messages with about budget bytes to consumer c
@@ -267,9 +266,8 @@ func (s *State) forget(seq uint64, sl *slot, fx *Effects) {
 	s.slots.remove(seq, s.head)
 }
 
-// Settle removes messages that c acknowledged (or rejected without requeue).
-// Numbers that are not unacknowledged are passed over. For messages taken by
-// Get, c is nil.
+// Settle removes messages that c acknowledged. Numbers that are not
+// unacknowledged are passed over. For messages taken by Get, c is nil.
 func (s *State) Settle(c *Consumer, seqs []uint64, fx *Effects) {
 	n := 0
 	for _, seq := range seqs {
@@ -278,6 +276,25 @@ func (s *State) Settle(c *Consumer, seqs []uint64, fx *Effects) {
 			continue
 		}
 		s.forget(seq, &sl, fx)
+		n++
+	}
+	s.unacked -= n
+	c.credit(n, fx)
+}
+
+// Reject is Settle for messages that c did not want: they die.
+func (s *State) Reject(c *Consumer, seqs []uint64, fx *Effects) {
+	if !s.set.DeadLetters {
+		s.Settle(c, seqs, fx)
+		return
+	}
+	n := 0
+	for _, seq := range seqs {
+		sl := s.slots.get(seq)
+		if sl.state() != stateUnacked {
+			continue
+		}
+		s.bury(seq, &sl, Rejected, fx)
 		n++
 	}
 	s.unacked -= n
@@ -314,6 +331,7 @@ func (s *State) giveBack(seq uint64) {
 		s.unordered = true
 	}
 	s.returned = append(s.returned, seq)
+	s.slots.ready(seq)
 }
 
 // order restores the order of the returned messages.
@@ -363,7 +381,32 @@ func (s *State) Tick(fx *Effects) {
 		}
 	}
 	if s.Ready() == 0 && s.unacked == 0 {
+		s.head = s.slots.next // what is behind it has expired
 		s.slots.trim()
-		s.returned = nil
+		s.returned, s.dying = nil, nil
 	}
+}
+
+// die removes a message that is no longer counted as ready, and keeps it for
+// the owner when that is asked for.
+func (s *State) die(seq uint64, why Reason, fx *Effects) {
+	if !s.set.DeadLetters {
+		s.drop(seq, fx)
+		return
+	}
+	sl := s.slots.get(seq)
+	s.readyBytes -= int64(sl.size)
+	s.bury(seq, &sl, why, fx)
+}
+
+// bury is forget for a message that the owner wants to have.
+func (s *State) bury(seq uint64, sl *slot, why Reason, fx *Effects) {
+	persistent := sl.meta&metaPersistent != 0
+	fx.Dead = append(fx.Dead, Dead{
+		Seq: seq, Image: s.slots.image(sl), RouteLen: sl.routeLen(), Persistent: persistent, Dead: sl.meta&metaDead != 0,
+		Reason: why,
+	})
+	n := len(fx.Settled)
+	s.forget(seq, sl, fx)
+	fx.Settled = fx.Settled[:n]
 }

@@ -26,7 +26,7 @@ func TestReturnedBacklog(t *testing.T) {
 		var w slab.Writer
 		for range count {
 			sl, off, _ := w.Alloc(16)
-			s.Publish([]Message{{Slab: sl, Off: off, Size: 16, RouteLen: 2, Persistent: true}}, &fx)
+			s.Publish([]Message{{Slab: sl, Off: off, Size: 16, RouteLen: 2, Persistent: true}}, 0, &fx)
 		}
 		c := &Consumer{}
 		s.Add(c, &fx)

@@ -28,7 +28,8 @@ const (
 	metaState       = 3 // the two low bits
 	metaRedelivered = 1 << 2
 	metaPersistent  = 1 << 3
-	metaRouteShift  = 16 // length of the image's route part, at most 512
+	metaDead        = 1 << 4 // Message.Dead
+	metaRouteShift  = 16     // length of the image's route part, at most 512
 )
 
 func (s *slot) state() uint32      { return s.meta & metaState }
@@ -54,6 +55,7 @@ type chunk struct {
 	live  int   // slots that are not gone
 	bytes int64 // that were pushed
 	cold  *cold // set while the messages are outside of memory; slots is nil then
+	ttl   *deadlines
 }
 
 func (c *chunk) end() uint64 {
@@ -84,6 +86,8 @@ type slots struct {
 	strays map[uint64]slot
 	next   uint64 // the sequence number of the next message
 	rows   rows
+
+	calendar calendar
 }
 
 // push appends a message and returns its sequence number.
@@ -98,6 +102,9 @@ func (q *slots) push(m *Message) uint64 {
 	c.bytes += int64(m.Size)
 	c.slots = append(c.slots, slot{row: q.rows.hold(m.Slab), off: m.Off, size: m.Size, meta: m.meta()})
 	c.live++
+	if m.Deadline != 0 || c.ttl != nil {
+		q.note(c, m.Deadline)
+	}
 	q.next++
 	return q.next - 1
 }
@@ -107,6 +114,12 @@ func (m *Message) meta() uint32 {
 	meta := uint32(m.RouteLen)<<metaRouteShift | stateReady
 	if m.Persistent {
 		meta |= metaPersistent
+	}
+	if m.Dead {
+		meta |= metaDead
+	}
+	if m.Seen {
+		meta |= metaRedelivered
 	}
 	return meta
 }
@@ -124,7 +137,7 @@ func (q *slots) addChunk(last *chunk) *chunk {
 	if q.spare = nil; c == nil || cap(c.slots) < size {
 		c = &chunk{slots: make([]slot, 0, size)}
 	}
-	c.first, c.slots, c.live, c.bytes, c.cold = q.next, c.slots[:0], 0, 0, nil
+	c.first, c.slots, c.live, c.bytes, c.cold, c.ttl = q.next, c.slots[:0], 0, 0, nil, nil
 	q.chunks = append(q.chunks, c)
 	return c
 }
@@ -188,13 +201,14 @@ func (q *slots) remove(seq, head uint64) {
 	if c == nil {
 		q.rows.drop(q.strays[seq].row)
 		delete(q.strays, seq)
+		delete(q.calendar.strays, seq)
 		return
 	}
 	s := &c.slots[seq-c.first]
 	q.rows.drop(s.row)
 	s.setState(stateGone)
 	c.live--
-	if c.end() <= head && c.thin() {
+	if c.end() <= head && c.thin() || c.live == 0 && c != q.chunks[len(q.chunks)-1] {
 		q.free(c)
 	}
 }
@@ -215,9 +229,13 @@ func (q *slots) free(c *chunk) {
 		for i, s := range c.slots {
 			if s.state() != stateGone {
 				q.strays[c.first+uint64(i)] = s
+				if c.ttl != nil {
+					q.strayed(c.first+uint64(i), c.ttl.at[i])
+				}
 			}
 		}
 	}
+	c.ttl = nil
 	i := 0
 	if q.chunks[0] != c {
 		i = slices.Index(q.chunks, c)
@@ -225,7 +243,10 @@ func (q *slots) free(c *chunk) {
 	q.chunks = slices.Delete(q.chunks, i, i+1)
 	q.hint = nil
 	if q.spare == nil || cap(q.spare.slots) < cap(c.slots) {
-		q.spare = c
+		c, q.spare = q.spare, c
+	}
+	if c != nil {
+		c.slots = nil // the calendar may know it for a while
 	}
 }
 
@@ -239,15 +260,24 @@ func (q *slots) split(c *chunk, n int) {
 		}
 	}
 	c.live -= rest.live
+	if c.ttl != nil {
+		rest.ttl = &deadlines{at: c.ttl.at[n:], first: c.ttl.first}
+		c.ttl.at = c.ttl.at[:n:n]
+		q.enter(rest)
+	}
 	q.chunks = slices.Insert(q.chunks, slices.Index(q.chunks, c)+1, rest)
 	q.hint = nil
 }
 
-// trim gives memory back that an idle queue does not need.
+// trim gives memory back that a queue without a message does not need.
 func (q *slots) trim() {
+	for len(q.chunks) > 0 {
+		q.free(q.chunks[len(q.chunks)-1])
+	}
 	q.spare = nil
-	if len(q.chunks) == 0 && len(q.strays) == 0 {
+	if len(q.strays) == 0 {
 		q.rows = rows{}
+		q.calendar = calendar{}
 	}
 }
 

@@ -91,7 +91,7 @@ func Open(o Options) (*Server, error) {
 	}
 	s.broker = broker.New(broker.Options{
 		Definitions: store, Log: log, Backlog: backlog, NextUID: store.NextUID, MemoryLimit: o.MemoryLimit,
-		HotWindow: o.HotWindow, Failed: o.Failed, Logger: o.Logger,
+		HotWindow: o.HotWindow, Failed: o.Failed, Now: o.Now, Logger: o.Logger,
 	})
 	if s.api, err = s.newAPI("localhost"); err != nil {
 		return nil, err
@@ -110,6 +110,7 @@ func Open(o Options) (*Server, error) {
 	s.work.Go(func() { s.registry.Run(ctx) })
 	s.work.Go(func() { s.tick(ctx) })
 	s.work.Go(func() { s.broker.Relieve(ctx) })
+	s.work.Go(func() { s.broker.Expire(ctx) })
 	s.work.Go(func() { s.later.run(ctx) })
 	return s, nil
 }

@@ -22,17 +22,25 @@ func (c *Conn) basicMethod(ch *channel, m amqp.Method) *amqp.Error {
 	case *amqp.BasicGet:
 		return c.get(ch, m)
 	case *amqp.BasicAck:
-		return c.settle(ch, m.DeliveryTag, m.Multiple, false)
+		return c.settle(ch, m.DeliveryTag, m.Multiple, acked)
 	case *amqp.BasicNack:
-		return c.settle(ch, m.DeliveryTag, m.Multiple, m.Requeue)
+		return c.settle(ch, m.DeliveryTag, m.Multiple, unwanted(m.Requeue))
 	case *amqp.BasicReject:
-		return c.settle(ch, m.DeliveryTag, false, m.Requeue)
+		return c.settle(ch, m.DeliveryTag, false, unwanted(m.Requeue))
 	case *amqp.BasicRecover:
 		return c.reply(ch, c.recoverAll(ch, m.Requeue), false, &amqp.BasicRecoverOk{})
 	case *amqp.BasicRecoverAsync:
 		return c.recoverAll(ch, m.Requeue)
 	}
 	return errUnimplemented()
+}
+
+// unwanted is what becomes of a delivery that a consumer did not take.
+func unwanted(requeue bool) fate {
+	if requeue {
+		return returned
+	}
+	return rejected
 }
 
 func (c *Conn) qos(ch *channel, m *amqp.BasicQos) *amqp.Error {

@@ -145,7 +145,7 @@ func (c *Conn) endChannel(ch *channel) {
 		ch.tx = nil
 	}
 	for _, d := range left {
-		c.settles.add(d, true)
+		c.settles.add(d, returned)
 	}
 	c.settles.flush()
 	ch.content = content{}

@@ -295,7 +295,7 @@ func (c *Conn) method(ch *channel, f amqp.Frame, rest []byte) (used int, e *amqp
 		if err := m.Decode(args); err != nil {
 			return 0, amqp.DecodeError(id, args, err), nil
 		}
-		if e := c.settle(ch, m.DeliveryTag, m.Multiple, false); e != nil {
+		if e := c.settle(ch, m.DeliveryTag, m.Multiple, acked); e != nil {
 			return 0, e.At(id), nil
 		}
 		return 0, nil, nil

@@ -3,10 +3,7 @@ package session
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
-	"math/big"
 	"strconv"
-	"strings"
 
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/auth"
@@ -42,7 +39,7 @@ const (
 	tinyBody = 1024
 	// maxGathered is from how many places in queues on a batch is flushed
 	// before the read it came with is at its end: a fanout multiplies it.
-	maxGathered = 64 << 10
+	maxGathered = 1 << 10
 	// bodyStep bounds how far ahead of the received bytes memory is taken.
 	bodyStep = 256 << 10
 )
@@ -258,7 +255,7 @@ func (c *Conn) publish(ch *channel, m *message) *amqp.Error {
 			}
 			msg.Content = m.content
 		}
-		if err := c.checkProperties(&view); err != nil {
+		if err := c.checkProperties(&view, &msg); err != nil {
 			return at(err)
 		}
 		if err := c.senderSelected(ch, m, &msg); err != nil {
@@ -336,41 +333,21 @@ type written struct {
 	exchange []byte
 }
 
-// checkProperties checks the properties that the broker acts on.
-func (c *Conn) checkProperties(v *amqp.PropertyView) *amqp.Error {
+// checkProperties checks the properties that the broker acts on and takes
+// them over.
+func (c *Conn) checkProperties(v *amqp.PropertyView, msg *broker.Message) *amqp.Error {
 	if v.Expiration != nil {
-		if err := checkExpiration(string(v.Expiration)); err != nil {
+		ttl, err := broker.ParseExpiration(string(v.Expiration))
+		if err != nil {
 			return err
 		}
+		msg.Expires, msg.TTL = true, ttl
 	}
 	if len(v.UserID) > 0 && string(v.UserID) != c.identity.Role && !c.impersonator {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed,
 			"user_id property set to '%s' but authenticated user was '%s'", v.UserID, c.identity.Role)
 	}
 	return nil
-}
-
-// maxExpiration is ten years in milliseconds, RabbitMQ's bound.
-const maxExpiration = 315_360_000_000
-
-// checkExpiration refuses what is no number, with RabbitMQ's reasons, and
-// then what is one: expiry is not built yet, and a message that was to vanish
-// must not stay.
-func checkExpiration(s string) *amqp.Error {
-	reason := "per-message expiration is not supported yet by this broker"
-	digits := strings.TrimLeft(s, "+-")
-	number := len(s) - len(strings.TrimLeft(digits, "0123456789")) // sign and digits
-	switch n, ok := new(big.Int).SetString(s[:number], 10); {
-	case !ok:
-		reason = fmt.Sprintf("invalid expiration '%s': no_integer", s)
-	case number < len(s):
-		reason = fmt.Sprintf("invalid expiration '%s': {leftover_string,%s}", s, strconv.Quote(s[number:]))
-	case n.Sign() < 0:
-		reason = fmt.Sprintf("invalid expiration '%s': {value_negative,%v}", s, n)
-	case n.Cmp(big.NewInt(maxExpiration)) > 0:
-		reason = fmt.Sprintf("invalid expiration '%s': {value_too_large,%v}", s, n)
-	}
-	return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "%s", reason)
 }
 
 // senderSelected adds the routing keys of the CC and BCC headers and takes

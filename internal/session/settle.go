@@ -8,6 +8,15 @@ import (
 // maxSettleRuns is how many runs are gathered before they are flushed.
 const maxSettleRuns = 8
 
+// fate is what becomes of a delivery.
+type fate uint8
+
+const (
+	acked    fate = iota
+	rejected      // a dead letter
+	returned      // goes back to its queue
+)
+
 // settles gathers what one socket read settled, so that each queue is entered
 // once: runs of sequence numbers by source and fate.
 type settles struct {
@@ -15,15 +24,15 @@ type settles struct {
 }
 
 type settleRun struct {
-	src     *source
-	requeue bool
-	seqs    []uint64
+	src  *source
+	fate fate
+	seqs []uint64
 }
 
-// add notes that a delivery is settled or, with requeue, goes back.
-func (s *settles) add(d outstanding, requeue bool) {
+// add notes what becomes of a delivery.
+func (s *settles) add(d outstanding, what fate) {
 	for i := len(s.runs) - 1; i >= 0; i-- {
-		if r := &s.runs[i]; r.src == d.src && r.requeue == requeue {
+		if r := &s.runs[i]; r.src == d.src && r.fate == what {
 			r.seqs = append(r.seqs, d.seq)
 			return
 		}
@@ -38,7 +47,7 @@ func (s *settles) add(d outstanding, requeue bool) {
 		s.runs = append(s.runs, settleRun{})
 	}
 	r := &s.runs[n]
-	r.src, r.requeue, r.seqs = d.src, requeue, append(r.seqs[:0], d.seq)
+	r.src, r.fate, r.seqs = d.src, what, append(r.seqs[:0], d.seq)
 }
 
 // flush hands the runs to their queues.
@@ -49,10 +58,12 @@ func (s *settles) flushWith(p *broker.Publisher) {
 	for i := range s.runs {
 		r := &s.runs[i]
 		switch {
-		case r.requeue:
+		case r.fate == returned:
 			r.src.queue.Return(r.src.consumer, r.seqs)
 		case p != nil:
-			p.SettleWith(r.src.queue, r.src.consumer, r.seqs)
+			p.SettleWith(r.src.queue, r.src.consumer, r.seqs, r.fate == rejected)
+		case r.fate == rejected:
+			r.src.queue.Reject(r.src.consumer, r.seqs)
 		default:
 			r.src.queue.Settle(r.src.consumer, r.seqs)
 		}
@@ -62,9 +73,9 @@ func (s *settles) flushWith(p *broker.Publisher) {
 }
 
 // settle runs basic.ack, basic.nack and basic.reject (§1.8.3.13, §1.8.3.14).
-func (c *Conn) settle(ch *channel, tag uint64, multiple, requeue bool) *amqp.Error {
+func (c *Conn) settle(ch *channel, tag uint64, multiple bool, what fate) *amqp.Error {
 	if ch.tx != nil {
-		return c.settleLater(ch, tag, multiple, requeue)
+		return c.settleLater(ch, tag, multiple, what)
 	}
 	ch.mu.Lock()
 	c.taken = c.taken[:0]
@@ -85,7 +96,7 @@ func (c *Conn) settle(ch *channel, tag uint64, multiple, requeue bool) *amqp.Err
 		return unknownTag(tag)
 	}
 	for _, d := range c.taken {
-		c.settles.add(d, requeue)
+		c.settles.add(d, what)
 	}
 	return nil
 }
@@ -119,7 +130,7 @@ func (c *Conn) recoverAll(ch *channel, requeue bool) *amqp.Error {
 	}
 	ch.mu.Unlock()
 	for _, d := range c.taken {
-		c.settles.add(d, true)
+		c.settles.add(d, returned)
 	}
 	c.settles.flush()
 	return nil

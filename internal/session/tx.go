@@ -21,7 +21,7 @@ type heldPublish struct {
 type heldSettle struct {
 	tag uint64
 	outstanding
-	requeue bool
+	fate fate
 }
 
 func (t *transaction) unsettled() (list []outstanding) {
@@ -55,7 +55,7 @@ func (c *Conn) publishLater(ch *channel, m *broker.Message, mandatory bool) *amq
 
 // settleLater holds an acknowledgement back; its deliveries are no longer
 // outstanding, and are again after a rollback.
-func (c *Conn) settleLater(ch *channel, tag uint64, multiple, requeue bool) *amqp.Error {
+func (c *Conn) settleLater(ch *channel, tag uint64, multiple bool, what fate) *amqp.Error {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	t := ch.tx
@@ -64,7 +64,7 @@ func (c *Conn) settleLater(ch *channel, tag uint64, multiple, requeue bool) *amq
 		if !ok {
 			return unknownTag(tag)
 		}
-		t.settles = append(t.settles, heldSettle{tag, d, requeue})
+		t.settles = append(t.settles, heldSettle{tag, d, what})
 		return nil
 	}
 	if tag != 0 && !ch.unacked.has(tag) {
@@ -72,7 +72,7 @@ func (c *Conn) settleLater(ch *channel, tag uint64, multiple, requeue bool) *amq
 	}
 	for _, id := range ch.unacked.tags(tag) {
 		d, _ := ch.unacked.take(id)
-		t.settles = append(t.settles, heldSettle{id, d, requeue})
+		t.settles = append(t.settles, heldSettle{id, d, what})
 	}
 	return nil
 }
@@ -113,7 +113,7 @@ func (c *Conn) commit(ch *channel) *amqp.Error {
 		if len(c.settles.runs) == maxSettleRuns {
 			c.settles.flushWith(c.pub)
 		}
-		c.settles.add(s.outstanding, s.requeue)
+		c.settles.add(s.outstanding, s.fate)
 	}
 	c.settles.flushWith(c.pub)
 	for i := range t.publishes {

@@ -45,7 +45,7 @@ func files(t *testing.T, disk *vfs.Mem) []string {
 func worn(seed uint64) (disk *vfs.Mem, m *model, segment int64, err error) {
 	r := mrand.New(mrand.NewPCG(seed, 3))
 	disk, m, segment = first().Clone(), newModel(), int64(2000+r.IntN(6000))
-	nd, err := open(disk, segment, 1<<(10+r.IntN(6)))
+	nd, err := open(disk, segment, 1<<(10+r.IntN(6)), m.now)
 	if err != nil {
 		return nil, nil, 0, err
 	}
@@ -79,7 +79,7 @@ func (s spot) String() string { return fmt.Sprintf("%s at %d (sector: %t)", s.na
 // A sector that takes the end of the log with what says where that was cannot
 // be told from a write that was cut off.
 func afterDamage(disk *vfs.Mem, segment int64, m *model, where spot) (reported bool, err error) {
-	n, err := open(disk, segment, 1<<13)
+	n, err := open(disk, segment, 1<<13, m.now)
 	if damaged(err) {
 		return true, nil
 	}
@@ -146,7 +146,7 @@ func afterRepair(disk *vfs.Mem, segment int64, m *model, where spot) error {
 	}
 	var got [2]*seen
 	for k, disk := range []*vfs.Mem{before, disk} {
-		n, err := open(disk, segment, 0)
+		n, err := open(disk, segment, 0, newModel().now)
 		if err != nil {
 			return fmt.Errorf("start after repair: %w", err)
 		}
@@ -291,7 +291,7 @@ func TestNoDefinitions(t *testing.T) {
 			}
 		}
 	}
-	_, err = open(disk, segment, 0)
+	_, err = open(disk, segment, 0, newModel().now)
 	if !errors.Is(err, storage.ErrDefinitions) {
 		t.Fatalf("started without definitions: %v", err)
 	}
@@ -305,7 +305,7 @@ func TestNumbersAreNotUsedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := open(disk, segment, 0)
+	n, err := open(disk, segment, 0, newModel().now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -326,7 +326,7 @@ func TestNumbersAreNotUsedAgain(t *testing.T) {
 			copyFile(t, old, disk, name)
 		}
 	}
-	if n, err = open(disk, segment, 0); err != nil {
+	if n, err = open(disk, segment, 0, newModel().now); err != nil {
 		t.Fatal(err)
 	}
 	if got := n.server.Store().NextUID(); got < before-1 {

@@ -15,6 +15,15 @@ type history struct {
 	entries []entry
 	sorted  bool // entries is ascending, each number once
 	level   uint64
+	// deadlines are of those messages that have one, as they came: a table
+	// beside the entries, which most queues do without.
+	deadlines []deadline
+}
+
+// deadline is when a message expires, Unix milliseconds.
+type deadline struct {
+	seq uint64
+	at  int64
 }
 
 // entry is one message: where it is, or that it is settled.
@@ -23,7 +32,7 @@ type entry struct {
 	segment uint32
 	off     uint32
 	size    uint32 // 0: settled
-	route   uint16
+	route   uint16 // the low bits of its mark
 }
 
 // replay collects histories by queue.
@@ -41,9 +50,13 @@ func (r replay) of(stream uint64) *history {
 // Put implements journal.Visitor.
 func (r replay) Put(places []journal.Ref, mark uint64, body []byte, at journal.Position) {
 	for _, p := range places {
-		r.of(p.Stream).add(entry{
+		h := r.of(p.Stream)
+		h.add(entry{
 			seq: p.Seq, segment: uint32(at.Segment), off: at.Off, size: uint32(len(body)), route: uint16(mark), //nolint:gosec // as they were written
 		})
+		if at := mark >> markDeadline; at != 0 {
+			h.deadlines = append(h.deadlines, deadline{p.Seq, int64(at)})
+		}
 	}
 }
 
@@ -115,7 +128,23 @@ func (h *history) finish() (next uint64) {
 		}
 	}
 	h.entries = kept
+	bySeq := func(x, y deadline) int { return cmp.Compare(x.seq, y.seq) }
+	if !slices.IsSortedFunc(h.deadlines, bySeq) { // of a message that was put twice they are the same
+		slices.SortFunc(h.deadlines, bySeq)
+	}
 	return next
+}
+
+// expires returns when a message expires, 0 for never. Numbers are asked for
+// in ascending order.
+func (h *history) expires(seq uint64) int64 {
+	for len(h.deadlines) > 0 && h.deadlines[0].seq < seq {
+		h.deadlines = h.deadlines[1:]
+	}
+	if len(h.deadlines) > 0 && h.deadlines[0].seq == seq {
+		return h.deadlines[0].at
+	}
+	return 0
 }
 
 // runBytes is how large the messages of a run are.
@@ -141,6 +170,9 @@ func (s *Store) Restore(uid uint64) broker.Restored {
 		for i, e := range rest[:n] {
 			c.Seqs[i] = e.seq
 			run.entries[i] = logEntry{segment: e.segment, off: e.off, size: e.size, step: uint16(e.seq - first), route: e.route} //nolint:gosec // less than MaxRun
+			at := h.expires(e.seq)
+			c.Expires(at)
+			run.expires(i, at)
 		}
 		c.Where = run
 		r.Runs = append(r.Runs, c)
@@ -159,6 +191,19 @@ type logRun struct {
 	journal *journal.Journal
 	first   uint64
 	entries []logEntry
+	// deadlines are as many as entries, nil when none has one.
+	deadlines []int64
+}
+
+// expires notes when message i of the run expires.
+func (r *logRun) expires(i int, at int64) {
+	if at == 0 {
+		return
+	}
+	if r.deadlines == nil {
+		r.deadlines = make([]int64, len(r.entries))
+	}
+	r.deadlines[i] = at
 }
 
 // logEntry is 16 bytes: a backlog of millions comes back with a table of them.
@@ -196,8 +241,12 @@ func (r *logRun) Read() ([]queue.Kept, error) {
 		for k := i; k < i+n; k++ {
 			e := &r.entries[k]
 			kept[k] = queue.Kept{Seq: r.first + uint64(e.step), Message: queue.Message{
-				Slab: all, Off: e.off - from.off, Size: e.size, RouteLen: e.route, Persistent: true,
+				Slab: all, Off: e.off - from.off, Size: e.size, RouteLen: e.route & markRoute, Persistent: true,
+				Dead: e.route&markDead != 0, Seen: e.route&markSeen != 0,
 			}}
+			if r.deadlines != nil {
+				kept[k].Deadline = r.deadlines[k]
+			}
 		}
 		i += n
 	}

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // model is what the simulation knows: the truth that a node is held against.
@@ -18,7 +20,25 @@ type model struct {
 	unsure  func(seen *seen)  // resolves the one definition of which nobody knows whether it was stored
 	bodies  uint64
 	crowd   crowd
+	dead    dead
+	clock   atomic.Int64 // Unix milliseconds; it never goes back
 }
+
+// now is the clock of all lives.
+func (m *model) now() time.Time { return time.UnixMilli(m.clock.Load()) }
+
+// expire takes what has expired out of the queues.
+func (m *model) expire() {
+	for _, q := range m.queues {
+		for _, p := range q.places {
+			if p.state == ready && m.expired(p) {
+				p.state = gone
+			}
+		}
+	}
+}
+
+func (m *model) expired(p *place) bool { return p.until != 0 && p.until <= m.clock.Load() }
 
 // modelQueue is one queue: its messages in order, those that are gone too.
 type modelQueue struct {
@@ -40,6 +60,8 @@ type place struct {
 	seq        uint64 // as delivered
 	flag       bool   // redelivered, as the next delivery must say
 	delivered  bool
+	until      int64  // when it expires, 0: never
+	moved      *batch // that made it a dead letter; nil: not rejected
 }
 
 type placeState int
@@ -55,12 +77,16 @@ type batch struct {
 	confirmed bool
 	places    []*place
 	settles   []*place
+	moves     []*place
 	tx        bool // its settles stand and fall with its places
 	queues    map[*place]*modelQueue
 }
 
 func newModel() *model {
-	return &model{queues: map[string]*modelQueue{}, bound: map[string]bool{}, keys: map[string]string{}}
+	m := &model{queues: map[string]*modelQueue{}, bound: map[string]bool{}, keys: map[string]string{}}
+	m.dead = newDead()
+	m.clock.Store(1_700_000_000_000)
+	return m
 }
 
 // begin enters a batch that is about to be appended.
@@ -100,12 +126,21 @@ func (m *model) confirmAll() {
 func (m *model) add(q *modelQueue, p *place, b *batch) {
 	q.places = append(q.places, p)
 	q.byID[p.id], q.ever[p.id] = p, p
+	if q.name == mortal {
+		m.dead.origin[p.id] = p
+	}
+	if ttl, ok := queueTTL[q.name]; ok && (p.until == 0 || p.until > m.clock.Load()+ttl) {
+		p.until = m.clock.Load() + ttl
+	}
 	if p.persistent {
 		p.stored = b
 		b.places = append(b.places, p)
 		b.queues[p] = q
 	}
 }
+
+// queueTTL are the queues with a TTL, in milliseconds.
+var queueTTL = map[string]int64{"q4": 300}
 
 func (m *model) settle(p *place, q *modelQueue, b *batch) {
 	p.state, p.settled = gone, b
@@ -173,6 +208,8 @@ func (m *model) recover(s *seen, graceful bool) error {
 	if !maps.Equal(s.keys, m.keys) {
 		return fmt.Errorf("roles' keys are %v, want %v", s.keys, m.keys)
 	}
+	letters := s.queues[deadLetters]
+	delete(s.queues, deadLetters)
 	if got, want := slices.Sorted(maps.Keys(s.queues)), slices.Sorted(maps.Keys(m.queues)); !slices.Equal(got, want) {
 		return fmt.Errorf("queues are %v, want %v", got, want)
 	}
@@ -181,9 +218,12 @@ func (m *model) recover(s *seen, graceful bool) error {
 	}
 	present := map[*place]bool{}
 	for name, messages := range s.queues {
-		if err := m.queues[name].match(messages, present, graceful); err != nil {
+		if err := m.queues[name].match(messages, present, graceful, m.expired); err != nil {
 			return fmt.Errorf("queue %s: %w", name, err)
 		}
+	}
+	if err := m.dead.recover(letters, s.queues[mortal], m.queues[mortal], m.expired); err != nil {
+		return err
 	}
 	for _, b := range m.batches {
 		if err := m.whole(b, present); err != nil {
@@ -198,7 +238,7 @@ func (m *model) recover(s *seen, graceful bool) error {
 }
 
 // match checks one queue's messages one by one.
-func (q *modelQueue) match(messages []seenMessage, present map[*place]bool, graceful bool) error {
+func (q *modelQueue) match(messages []seenMessage, present map[*place]bool, graceful bool, expired func(*place) bool) error {
 	for _, g := range messages {
 		p := q.byID[g.id]
 		switch {
@@ -208,10 +248,14 @@ func (q *modelQueue) match(messages []seenMessage, present map[*place]bool, grac
 			return fmt.Errorf("message %d is %q, want %q", g.id, g.image, p.image)
 		case present[p]:
 			return fmt.Errorf("message %d is there twice", g.id)
+		case expired(p):
+			return fmt.Errorf("message %d has expired and is there", g.id)
 		case !p.persistent:
 			return fmt.Errorf("message %d is transient and came back", g.id)
 		case p.settled != nil && p.settled.confirmed:
 			return fmt.Errorf("message %d came back after its settle was durable", g.id)
+		case p.moved != nil && p.moved.confirmed:
+			return fmt.Errorf("message %d came back after its dead letter was durable", g.id)
 		case p.delivered && !g.redelivered:
 			return fmt.Errorf("message %d was delivered before and is not marked as redelivered", g.id)
 		}
@@ -221,7 +265,7 @@ func (q *modelQueue) match(messages []seenMessage, present map[*place]bool, grac
 	for _, p := range slices.Backward(q.places) {
 		delivered = delivered || p.delivered
 		if !present[p] {
-			if p.persistent && p.settled == nil && (p.stored == nil || p.stored.confirmed) {
+			if p.persistent && !expired(p) && p.moved == nil && p.settled == nil && (p.stored == nil || p.stored.confirmed) {
 				return fmt.Errorf("message %d was confirmed and not settled, and is lost", p.id)
 			}
 			continue
@@ -245,15 +289,24 @@ func (m *model) whole(b *batch, present map[*place]bool) error {
 	in, out := false, false
 	for _, p := range b.places {
 		switch {
-		case !here(p):
+		case !here(p) || m.expired(p):
 		case present[p]:
 			in = true
-		case p.settled == nil:
+		case p.settled == nil && p.moved == nil:
 			out = true
 		}
 	}
 	for _, p := range b.settles {
-		if b.tx && here(p) {
+		if b.tx && here(p) && !m.expired(p) {
+			if present[p] {
+				out = true
+			} else if p.stored == nil || p.stored.confirmed {
+				in = true
+			}
+		}
+	}
+	for _, p := range b.moves {
+		if b.tx && here(p) && !m.expired(p) {
 			if present[p] {
 				out = true
 			} else if p.stored == nil || p.stored.confirmed {
@@ -273,7 +326,7 @@ func (q *modelQueue) take(messages []seenMessage) {
 	q.places, q.byID, q.consumed = nil, map[uint64]*place{}, false
 	for _, g := range messages {
 		p := old[g.id]
-		p.stored, p.settled, p.state, p.flag = nil, nil, ready, g.redelivered
+		p.stored, p.settled, p.moved, p.state, p.flag = nil, nil, nil, ready, g.redelivered
 		q.places = append(q.places, p)
 		q.byID[p.id] = p
 	}

@@ -2,15 +2,18 @@ package storage_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/broker"
@@ -33,7 +36,7 @@ type node struct {
 }
 
 // open starts a node.
-func open(fs *vfs.Mem, segment, memory int64) (*node, error) {
+func open(fs *vfs.Mem, segment, memory int64, now func() time.Time) (*node, error) {
 	n := &node{}
 	failed := func(error) { n.ended.Store(true) }
 	logger := slog.New(slog.DiscardHandler)
@@ -42,7 +45,7 @@ func open(fs *vfs.Mem, segment, memory int64) (*node, error) {
 		return nil, err
 	}
 	n.report, n.store = report, st
-	if n.server, err = server.Open(server.Options{Logger: logger, Storage: st, MemoryLimit: memory, Failed: failed}); err != nil {
+	if n.server, err = server.Open(server.Options{Logger: logger, Storage: st, MemoryLimit: memory, Failed: failed, Now: now}); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
 	rights, err := auth.Compile(auth.Permission{Configure: ".*", Write: ".*", Read: ".*"})
@@ -64,7 +67,7 @@ func (n *node) close() error { return n.server.Close(context.Background()) }
 // seed begins with, since hashing the first user's password takes long.
 var first = sync.OnceValue(func() *vfs.Mem {
 	fs := vfs.NewMem()
-	n, err := open(fs, 1<<12, 0)
+	n, err := open(fs, 1<<12, 0, newModel().now)
 	if err != nil {
 		panic(err)
 	}
@@ -72,6 +75,9 @@ var first = sync.OnceValue(func() *vfs.Mem {
 		panic(err)
 	}
 	if _, err := n.vhost.DeclareQueue(n.actor, broker.QueueDeclare{Name: crowded, Durable: true}); err != nil {
+		panic(err)
+	}
+	if _, err := n.vhost.DeclareQueue(n.actor, broker.QueueDeclare{Name: deadLetters, Durable: true}); err != nil {
 		panic(err)
 	}
 	if err := n.close(); err != nil {
@@ -83,7 +89,12 @@ var first = sync.OnceValue(func() *vfs.Mem {
 // look drains every queue of a node and returns what it had.
 func (n *node) look() (*seen, error) {
 	s := &seen{queues: map[string][]seenMessage{}, bound: map[string]bool{}, keys: map[string]string{}}
-	for _, q := range n.vhost.Queues() {
+	queues := n.vhost.Queues()
+	slices.SortFunc(queues, func(x, y *broker.Queue) int { // dead letters are there when the others are empty
+		return cmp.Compare(btoi(x.Name == deadLetters), btoi(y.Name == deadLetters))
+	})
+	for _, q := range queues {
+		n.server.Broker().ExpireDue()
 		s.queues[q.Name] = nil
 		for {
 			_, d, _, ok, err := n.vhost.Get(n.actor, q.Name, false)
@@ -120,6 +131,13 @@ func (n *node) look() (*seen, error) {
 		}
 	}
 	return s, nil
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // identify reads the number of a message out of its body.

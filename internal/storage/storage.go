@@ -225,10 +225,10 @@ func encode(b *broker.Batch) func(journal.Batch) {
 		for i := 0; i < len(b.Places); {
 			p := &b.Places[i]
 			refs = refs[:0]
-			for ; i < len(b.Places) && b.Places[i].Image == p.Image; i++ {
+			for ; i < len(b.Places) && b.Places[i].Image == p.Image && mark(&b.Places[i]) == mark(p); i++ {
 				refs = append(refs, journal.Ref{Stream: b.Places[i].Queue, Seq: b.Places[i].Seq})
 			}
-			to.Put(refs, uint64(p.RouteLen), b.Images[p.Image]) //nolint:gosec // two short strings
+			to.Put(refs, mark(p), b.Images[p.Image])
 		}
 		for _, d := range b.Settled {
 			to.Settle(d.Queue, d.Seqs)
@@ -237,6 +237,26 @@ func encode(b *broker.Batch) func(journal.Batch) {
 			to.Level(d.Queue, d.UpTo, d.Exact)
 		}
 	}
+}
+
+// What the journal keeps with a message, its mark: the length of its route
+// part, two bits, and above those when it expires.
+const (
+	markRoute    = 1<<14 - 1
+	markSeen     = 1 << 14
+	markDead     = 1 << 15
+	markDeadline = 16 // bits below it
+)
+
+func mark(p *broker.Place) uint64 {
+	m := uint64(p.RouteLen)&markRoute | uint64(p.Deadline)<<markDeadline //nolint:gosec // two short strings, a time
+	if p.Dead {
+		m |= markDead
+	}
+	if p.Seen {
+		m |= markSeen
+	}
+	return m
 }
 
 // Full implements broker.Log.

@@ -1,0 +1,233 @@
+package broker
+
+import (
+	"slices"
+
+	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/queue"
+)
+
+// bury publishes the dead letters of a queue to its dead letter exchange. The
+// copies and the end of the originals are one batch of the log: a crash leaves
+// one or the other. What follows from it is returned. No lock of a queue may
+// be held, nor may a batch of the caller be on its way to the log.
+func (v *Vhost) bury(q *Queue, dead []queue.Dead) []follow {
+	p, ok := v.undertakers.Get().(*Publisher)
+	if !ok {
+		p = v.NewPublisher()
+	}
+	last := uint64(0)
+	for i := range dead {
+		if dead[i].Persistent {
+			last = max(last, dead[i].Seq)
+		}
+	}
+	q.mu.Lock()
+	q.waitForPuts(last)
+	q.mu.Unlock()
+	p.lay(q, dead)
+	p.flush(nil, false)
+	then := slices.Clone(p.then)
+	clear(p.then)
+	p.then = p.then[:0]
+	p.slabs.Release()
+	v.undertakers.Put(p)
+	return then
+}
+
+// lay enters the dead letters of q into the batch, and that they are settled
+// there.
+func (p *Publisher) lay(q *Queue, dead []queue.Dead) {
+	if len(dead) == 0 {
+		return
+	}
+	set := q.Settings()
+	var seqs []uint64
+	for i := range dead {
+		d := &dead[i]
+		if d.Persistent {
+			seqs = append(seqs, d.Seq)
+		}
+		if set.DeadLetterExchange != nil { // it may be gone by now
+			p.send(q, d, &set)
+		}
+	}
+	if len(seqs) > 0 {
+		p.settles(q, seqs)
+	}
+}
+
+// send enters one dead letter into the batch. It is dropped when there is no
+// such exchange, or no queue that takes it.
+func (p *Publisher) send(q *Queue, d *queue.Dead, set *Settings) {
+	top := p.vhost.top.Load()
+	x, ok := top.exchanges.Get(*set.DeadLetterExchange)
+	if !ok {
+		return
+	}
+	l, err := openLetter(d)
+	if err != nil {
+		return // it came over the wire whole
+	}
+	l.record(q.Name, d, p.vhost.env.clock().Unix())
+	keys := l.keys
+	if set.DeadLetterKey != nil {
+		keys = [][]byte{[]byte(*set.DeadLetterKey)}
+	}
+	m := l.compose(x.Name, keys)
+	m.seen = d.Reason == queue.Rejected // RabbitMQ says so of the copy too
+	p.sticky, p.queues, p.visited = false, p.queues[:0], p.visited[:0]
+	p.through(top, x, &m)
+	p.dedup()
+	p.queues = slices.DeleteFunc(p.queues, func(to *Queue) bool { return l.cycle(to.Name) })
+	p.enter(&m)
+}
+
+// letter is a dead message taken apart.
+type letter struct {
+	properties amqp.Properties
+	size       uint64 // of the body
+	body       []byte // its frames
+	exchange   string
+	keys       [][]byte // the routing key, and those of CC
+	deaths     []any    // of x-death, youngest first
+}
+
+// openLetter takes a dead message apart.
+func openLetter(d *queue.Dead) (*letter, error) {
+	n := int(d.Image[0])
+	l := &letter{exchange: string(d.Image[1 : 1+n])}
+	key := d.Image[2+n : d.RouteLen]
+	frames := d.Image[d.RouteLen+1:]
+	f, used, err := amqp.ParseFrame(frames, 1<<31)
+	if err != nil {
+		return nil, err
+	}
+	h, err := amqp.ParseHeader(f.Payload)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.properties.Decode(h.Flags, h.Properties); err != nil {
+		return nil, err
+	}
+	l.size, l.body = h.BodySize, frames[used:]
+	if d.Dead { // what a client writes there counts for nothing
+		v, _ := l.properties.Headers.Get("x-death")
+		l.deaths, _ = v.([]any)
+	}
+	l.keys = l.routingKeys(key)
+	return l, nil
+}
+
+// routingKeys returns the keys that the message was routed by. A dead letter
+// with a key of its own was not routed by those of CC.
+func (l *letter) routingKeys(key []byte) [][]byte {
+	keys := [][]byte{key}
+	if len(l.deaths) > 0 {
+		last, _ := l.deaths[0].(amqp.Table)
+		v, _ := last.Get("routing-keys")
+		list, _ := v.([]any)
+		if len(list) == 0 || list[0] != string(key) {
+			return keys
+		}
+	}
+	v, _ := l.properties.Headers.Get("CC")
+	list, _ := v.([]any)
+	for _, k := range list {
+		if s, ok := k.(string); ok && len(s) <= 255 {
+			keys = append(keys, []byte(s))
+		}
+	}
+	return keys
+}
+
+// record writes a death into the headers (RabbitMQ: x-death, x-first-death-*,
+// x-last-death-*); now is in Unix seconds.
+func (l *letter) record(from string, d *queue.Dead, now int64) {
+	p := &l.properties
+	reason := d.Reason.String()
+	first := len(l.deaths) == 0
+	l.deaths = l.died(from, reason, now)
+	p.Headers = with(p.Headers, "x-death", l.deaths)
+	for _, f := range []amqp.Field{{Key: "reason", Value: reason}, {Key: "queue", Value: from}, {Key: "exchange", Value: l.exchange}} {
+		if first {
+			p.Headers = with(p.Headers, "x-first-death-"+f.Key, f.Value)
+		}
+		p.Headers = with(p.Headers, "x-last-death-"+f.Key, f.Value)
+	}
+	p.Flags |= amqp.FlagHeaders
+	p.Expiration = ""
+	p.Flags &^= amqp.FlagExpiration
+}
+
+// died returns the deaths with one more: one entry for each queue and reason,
+// the youngest first.
+func (l *letter) died(from, reason string, now int64) []any {
+	deaths := slices.Clone(l.deaths)
+	for i, e := range deaths {
+		t, _ := e.(amqp.Table)
+		if q, _ := t.Get("queue"); q != from {
+			continue
+		}
+		if r, _ := t.Get("reason"); r != reason {
+			continue
+		}
+		n, _, _ := t.Int("count")
+		t = with(slices.Clone(t), "count", n+1)
+		return slices.Insert(slices.Delete(deaths, i, i+1), 0, any(t))
+	}
+	keys := make([]any, len(l.keys))
+	for i, k := range l.keys {
+		keys[i] = string(k)
+	}
+	t := amqp.Table{
+		{Key: "count", Value: int64(1)},
+		{Key: "reason", Value: reason},
+		{Key: "queue", Value: from},
+		{Key: "time", Value: amqp.Timestamp(now)}, //nolint:gosec // after 1970
+		{Key: "exchange", Value: l.exchange},
+		{Key: "routing-keys", Value: keys},
+	}
+	if e := l.properties.Expiration; e != "" {
+		t = slices.Insert(t, 0, amqp.Field{Key: "original-expiration", Value: e})
+	}
+	return slices.Insert(deaths, 0, any(t))
+}
+
+// cycle reports whether a queue would get a message that died there before,
+// and nobody rejected since then: it would go round for ever.
+func (l *letter) cycle(to string) bool {
+	for _, e := range l.deaths {
+		t, _ := e.(amqp.Table)
+		if r, _ := t.Get("reason"); r == "rejected" {
+			return false
+		}
+		if q, _ := t.Get("queue"); q == to {
+			return true
+		}
+	}
+	return false
+}
+
+// compose makes the message that is published again.
+func (l *letter) compose(exchange string, keys [][]byte) Message {
+	rt := append([]byte{byte(len(exchange) & 0xff)}, exchange...)
+	rt = append(append(rt, byte(len(keys[0])&0xff)), keys[0]...)
+	m := Message{
+		Route: rt, Exchange: rt[1 : 1+len(exchange)], Key: rt[2+len(exchange):], Extra: keys[1:], dead: true,
+		Headers: amqp.RawTable(amqp.AppendTable(nil, l.properties.Headers)[4:]), Persistent: l.properties.DeliveryMode == 2,
+	}
+	m.Content = append(l.properties.AppendHeader(nil, 0, l.size), l.body...)
+	return m
+}
+
+// with sets a field of a table.
+func with(t amqp.Table, key string, v any) amqp.Table {
+	for i := range t {
+		if t[i].Key == key {
+			t[i].Value = v
+			return t
+		}
+	}
+	return append(t, amqp.Field{Key: key, Value: v})
+}
