@@ -36,7 +36,8 @@ func listenAll(ctx context.Context, c *config.Config, log *slog.Logger) (ls *lis
 			ls.close()
 		}
 	}()
-	if ls.amqp, err = ls.tcp(ctx, c.AMQP, "--amqp", layered(transport.Layers{}, c.AMQPProxies)); err != nil {
+	plain := layered(transport.Layers{}, c.AMQPProxies) //nolint:contextcheck // connections live as long as the server
+	if ls.amqp, err = ls.tcp(ctx, c.AMQP, "--amqp", plain); err != nil {
 		return ls, err
 	}
 	if c.HTTP != "" {
@@ -76,7 +77,7 @@ func (ls *listeners) secure(ctx context.Context, c *config.Config, log *slog.Log
 		return err
 	}
 	if c.AMQPS != "" {
-		serve := layered(transport.Layers{TLS: certificates}, c.AMQPSProxies)
+		serve := layered(transport.Layers{TLS: certificates}, c.AMQPSProxies) //nolint:contextcheck // the same
 		if _, err = ls.tcp(ctx, c.AMQPS, "--amqps", serve); err != nil {
 			return err
 		}

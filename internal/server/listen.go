@@ -31,10 +31,8 @@ func (s *Server) ServeLayered(l net.Listener, layers transport.Layers) error {
 
 // unwrap takes the layers off a connection; nil: it was closed.
 func (s *Server) unwrap(nc net.Conn, layers *transport.Layers) net.Conn {
-	ctx, cancel := context.WithTimeout(context.Background(), session.HandshakeTimeout)
+	ctx, cancel := context.WithTimeout(s.ending, session.HandshakeTimeout)
 	defer cancel()
-	unwatch := context.AfterFunc(s.ending, cancel)
-	defer unwatch()
 	_ = nc.SetDeadline(time.Now().Add(session.HandshakeTimeout))              //nolint:forbidigo // a socket's deadline is wall-clock time
 	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Now()) }) //nolint:forbidigo // the same
 	inner, err := layers.Open(ctx, nc)

@@ -234,7 +234,7 @@ func TestTLS(t *testing.T) {
 	if got := serial(); got != 102 {
 		t.Errorf("after it was renewed again: certificate %d", got)
 	}
-	d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11}} //nolint:gosec // it is refused
+	d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11}}
 	if nc, err := d.DialContext(t.Context(), "tcp", address); err == nil {
 		t.Error("TLS 1.1 is spoken")
 		_ = nc.Close()

@@ -137,7 +137,7 @@ func readProxy2(nc net.Conn) (remote, local netip.AddrPort, err error) {
 	case command != commandProxy:
 		return remote, local, fmt.Errorf("command %d is not understood", command)
 	}
-	size := 0
+	var size int
 	switch head[1] {
 	case tcp4:
 		size = 4
