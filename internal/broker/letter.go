@@ -76,7 +76,7 @@ func (p *Publisher) send(q *Queue, d *queue.Dead, set *Settings) {
 	}
 	m := l.compose(x.Name, keys)
 	m.seen = d.Reason == queue.Rejected // RabbitMQ says so of the copy too
-	p.sticky, p.queues, p.visited = false, p.queues[:0], p.visited[:0]
+	p.sticky, p.queues, p.visited, p.replied = false, p.queues[:0], p.visited[:0], 0
 	p.through(top, x, &m)
 	p.dedup()
 	p.queues = slices.DeleteFunc(p.queues, func(to *Queue) bool { return l.cycle(to.Name) })

@@ -96,13 +96,14 @@ func (p *Publisher) Publish(m *Message) (int, *amqp.Error) {
 		p.from.lost.add(m)
 		return 0, nil
 	}
-	return p.enter(m) + p.replied, nil
+	p.enter(m)
+	return len(p.queues) + p.replied, nil
 }
 
-// enter enters a message into the batch for the queues that were found.
-func (p *Publisher) enter(m *Message) int {
+// enter gives a message to p.queues.
+func (p *Publisher) enter(m *Message) {
 	if len(p.queues) == 0 {
-		return 0
+		return
 	}
 	sl, off, size := p.image(m)
 	msg := queue.Message{Slab: sl, Off: off, Size: size, RouteLen: uint16(len(m.Route)), Dead: m.dead, Seen: m.seen} //nolint:gosec // two short strings
@@ -126,7 +127,6 @@ func (p *Publisher) enter(m *Message) int {
 		}
 	}
 	p.gathered += len(p.queues)
-	return len(p.queues)
 }
 
 // Gathered returns how many places in queues the batch takes: what it costs
