@@ -79,6 +79,9 @@ func (k *keptImage) message() Message {
 	if h, err := amqp.ParseHeader(f.Payload); err == nil {
 		view, _ := amqp.ScanProperties(h.Flags, h.Properties)
 		m.Headers = view.Headers
+		if ttl, err := ParseExpiration(string(view.Expiration)); view.Expiration != nil && err == nil {
+			m.Expires, m.TTL = true, ttl
+		}
 	}
 	return m
 }

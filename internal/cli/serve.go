@@ -3,16 +3,15 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os/signal"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/config"
 	"github.com/warrenmq/warren/internal/server"
 )
@@ -44,6 +43,10 @@ func serveCommand(env *Env) *cobra.Command {
 	f.StringVar(&file, "config", "", "YAML file")
 	f.StringVar(&flags.Data, "data", flags.Data, "data directory")
 	f.StringVar(&flags.AMQP, "amqp", flags.AMQP, "address of the AMQP listener")
+	f.StringVar(&flags.AMQPS, "amqps", flags.AMQPS, "address of the AMQP listener with TLS, used with --tls-cert and --tls-key")
+	f.StringVar(&flags.TLSCert, "tls-cert", "", "certificate with its chain, a PEM file")
+	f.StringVar(&flags.TLSKey, "tls-key", "", "its key, a PEM file")
+	f.StringVar(&flags.WS, "ws", "", "address of a listener for AMQP over WebSocket, empty for none")
 	f.StringVar(&flags.HTTP, "http", flags.HTTP, "address of the HTTP API, empty for none")
 	f.StringVar(&flags.Advertise, "advertise", flags.Advertise, "address that clients are told, if not that of --amqp")
 	f.BoolVar(&demo, "demo", false, "make a demo tenant and print programs that use it")
@@ -56,7 +59,8 @@ func serveCommand(env *Env) *cobra.Command {
 func overlay(cmd *cobra.Command, c, flags *config.Config) {
 	for name, p := range map[string][2]*string{
 		"data": {&c.Data, &flags.Data}, "amqp": {&c.AMQP, &flags.AMQP}, "http": {&c.HTTP, &flags.HTTP},
-		"advertise": {&c.Advertise, &flags.Advertise}, "log-level": {&c.LogLevel, &flags.LogLevel},
+		"amqps": {&c.AMQPS, &flags.AMQPS}, "tls-cert": {&c.TLSCert, &flags.TLSCert}, "tls-key": {&c.TLSKey, &flags.TLSKey},
+		"ws": {&c.WS, &flags.WS}, "advertise": {&c.Advertise, &flags.Advertise}, "log-level": {&c.LogLevel, &flags.LogLevel},
 		"log-format": {&c.LogFormat, &flags.LogFormat},
 	} {
 		if cmd.Flags().Changed(name) {
@@ -74,7 +78,7 @@ func serve(ctx context.Context, env *Env, c *config.Config, demo bool) error {
 		return err
 	}
 	defer func() { _ = lock.Unlock() }()
-	ls, err := listenAll(ctx, c)
+	ls, err := listenAll(ctx, c, logger(env.Stderr, c))
 	if err != nil {
 		return err
 	}
@@ -121,72 +125,12 @@ func open(env *Env, c *config.Config, failed func(error)) (*server.Server, error
 	s, err := server.Open(server.Options{
 		Logger: log, Storage: st, Failed: failed, Version: env.Version, ClusterName: "warren", Heartbeat: c.Heartbeat,
 		MaxMessageSize: c.MaxMessageSize, MemoryLimit: c.MemoryLimit, HotWindow: c.HotWindow, MaxConnections: c.MaxConnections, Address: c.Advertise,
+		CertificateLogin: auth.CertificateLogin(c.TLSLogin),
 	})
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
 	return s, nil
-}
-
-// listeners are what a node listens on.
-type listeners struct {
-	amqp, http, owner, ownerAMQP net.Listener // http may be nil
-}
-
-// listenAll opens all listeners or none.
-func listenAll(ctx context.Context, c *config.Config) (ls *listeners, err error) {
-	ls = &listeners{}
-	defer func() {
-		if err != nil {
-			ls.close()
-		}
-	}()
-	if ls.amqp, err = listen(ctx, c.AMQP, "--amqp"); err != nil {
-		return ls, err
-	}
-	if c.HTTP != "" {
-		if ls.http, err = listen(ctx, c.HTTP, "--http"); err != nil {
-			return ls, err
-		}
-	}
-	if ls.owner, err = server.ListenSocket(ctx, c.Data, server.SocketName); err != nil {
-		return ls, err
-	}
-	ls.ownerAMQP, err = server.ListenSocket(ctx, c.Data, server.AMQPSocketName)
-	return ls, err
-}
-
-func (ls *listeners) close() {
-	for _, l := range []net.Listener{ls.amqp, ls.http, ls.owner, ls.ownerAMQP} {
-		if l != nil {
-			_ = l.Close()
-		}
-	}
-}
-
-// serve starts to serve on all of them; what ends one ends the node.
-func (ls *listeners) serve(s *server.Server) <-chan error {
-	failed := make(chan error, 4)
-	go func() { failed <- s.ServeAMQP(ls.amqp) }()
-	go func() { failed <- s.ServeOwner(ls.owner) }()
-	go func() { failed <- s.ServeOwnerAMQP(ls.ownerAMQP) }()
-	if ls.http != nil {
-		go func() { failed <- s.ServeHTTP(ls.http) }()
-	}
-	return failed
-}
-
-// listen opens a listener; flag names the way to choose another address.
-func listen(ctx context.Context, address, flag string) (net.Listener, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", address)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("the address %s is in use by another program; stop it or choose another with %s", address, flag)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with %s", address, err, flag)
-	}
-	return l, nil
 }
 
 func logger(w io.Writer, c *config.Config) *slog.Logger {

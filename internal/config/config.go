@@ -20,6 +20,30 @@ type Config struct {
 	Data string `yaml:"data"`
 	// AMQP is the address of the AMQP listener, host:port.
 	AMQP string `yaml:"amqp"`
+	// AMQPS is the address of the AMQP listener with TLS, used when TLSCert and
+	// TLSKey are given; empty: none.
+	AMQPS string `yaml:"amqps"`
+	// TLSCert and TLSKey are PEM files: the node's certificate with its chain,
+	// and its key. When they change, new connections use them.
+	TLSCert string `yaml:"tls_cert"`
+	TLSKey  string `yaml:"tls_key"`
+	// TLSClientCA is a PEM file of the certificates that sign those of clients,
+	// who can then log in by certificate (SASL EXTERNAL); empty: they cannot.
+	TLSClientCA string `yaml:"tls_client_ca"`
+	// TLSClients is optional or required: whether a client needs a certificate.
+	TLSClients string `yaml:"tls_clients"`
+	// TLSLogin is the part of a client's certificate that names its role: cn,
+	// or the first alternative name of kind dns, email or uri.
+	TLSLogin string `yaml:"tls_login"`
+	// AMQPProxies and AMQPSProxies are the addresses, separated by commas, of
+	// load balancers that begin connections to the AMQP and AMQPS listener with
+	// a PROXY protocol header (version 1 or 2); empty: there are none.
+	AMQPProxies  string `yaml:"amqp_proxies"`
+	AMQPSProxies string `yaml:"amqps_proxies"`
+	// WS and WSS are the addresses of listeners for AMQP over WebSocket, at
+	// path /ws, without and with TLS; empty: none.
+	WS  string `yaml:"ws"`
+	WSS string `yaml:"wss"`
 	// HTTP is the address of the HTTP API, host:port; empty: none.
 	HTTP string `yaml:"http"`
 	// Advertise is the address that is shown to clients; empty: AMQP.
@@ -47,7 +71,7 @@ const minHotWindow = 1 << 20
 // Default returns the configuration that nothing has changed.
 func Default() Config {
 	return Config{
-		Data: "data", AMQP: "127.0.0.1:5672", HTTP: "127.0.0.1:15672", Heartbeat: 60,
+		Data: "data", AMQP: "127.0.0.1:5672", AMQPS: "127.0.0.1:5671", TLSClients: "optional", TLSLogin: "cn", HTTP: "127.0.0.1:15672", Heartbeat: 60,
 		MaxMessageSize: 16 << 20, HotWindow: 32 << 20, MaxConnections: 15_000, LogFormat: "text", LogLevel: "info",
 	}
 }
@@ -74,6 +98,9 @@ const envPrefix = "WARREN_"
 func (c *Config) environment(environ []string) error {
 	texts := map[string]*string{
 		"DATA": &c.Data, "AMQP": &c.AMQP, "HTTP": &c.HTTP, "ADVERTISE": &c.Advertise,
+		"AMQPS": &c.AMQPS, "TLS_CERT": &c.TLSCert, "TLS_KEY": &c.TLSKey, "TLS_CLIENT_CA": &c.TLSClientCA,
+		"TLS_CLIENTS": &c.TLSClients, "TLS_LOGIN": &c.TLSLogin, "AMQP_PROXIES": &c.AMQPProxies,
+		"AMQPS_PROXIES": &c.AMQPSProxies, "WS": &c.WS, "WSS": &c.WSS,
 		"LOG_FORMAT": &c.LogFormat, "LOG_LEVEL": &c.LogLevel,
 	}
 	numbers := map[string]*int{
@@ -119,6 +146,7 @@ func (c *Config) Validate() error {
 	if _, _, err := net.SplitHostPort(c.HTTP); c.HTTP != "" && err != nil {
 		wrong("http: %q is not host:port", c.HTTP)
 	}
+	c.validateTransport(wrong)
 	if c.Heartbeat < 0 || c.Heartbeat > 65535 {
 		wrong("heartbeat: %d is not between 0 and 65535 seconds", c.Heartbeat)
 	}

@@ -50,6 +50,34 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+func TestTransportMistakes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		change func(c *Config)
+		want   string
+	}{
+		{func(c *Config) { c.TLSCert = "cert.pem" }, "give both or neither"},
+		{func(c *Config) { c.WSS = "127.0.0.1:443" }, "wss: it needs tls_cert and tls_key"},
+		{func(c *Config) { c.TLSClientCA = "ca.pem" }, "tls_client_ca: it needs"},
+		{func(c *Config) { c.TLSClients = "required" }, "only be required with tls_client_ca"},
+		{func(c *Config) { c.TLSClients = "maybe" }, `"maybe" is neither optional nor required`},
+		{func(c *Config) { c.TLSLogin = "face" }, `"face" is none of`},
+		{func(c *Config) { c.AMQPProxies = "10.0.0.0/8, lb.example" }, `amqp_proxies: "lb.example" is neither`},
+		{func(c *Config) { c.AMQPS, c.WS = "5671", "ws" }, "amqps: \"5671\" is not host:port"},
+	} {
+		config := Default()
+		c.change(&config)
+		if err := config.Validate(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v, want %s", err, c.want)
+		}
+	}
+	c := Default()
+	c.TLSCert, c.TLSKey, c.TLSClientCA, c.TLSClients, c.AMQPSProxies = "c", "k", "ca", "required", "10.0.0.0/8,::1"
+	if err := c.Validate(); err != nil || !c.TLS() {
+		t.Error(err)
+	}
+}
+
 func TestDefaultMemoryLimit(t *testing.T) {
 	t.Parallel()
 	if n := DefaultMemoryLimit(); n < 16<<20 || n > 1<<46 {

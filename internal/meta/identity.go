@@ -57,6 +57,24 @@ func (s *Store) Authenticate(user, password string) (Identity, error) {
 	return fresh.identity, nil
 }
 
+// AuthenticateCertificate says who logs in with a verified certificate for name, which is
+// "<cluster>_<role>" or a user of the default cluster, and is good until expires. Every refusal is
+// [ErrRefused].
+func (s *Store) AuthenticateCertificate(name string, expires time.Time) (Identity, error) {
+	cluster, of := auth.SplitSubject(name)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	role, err := s.state.role(s.clusterID(cluster), of)
+	if err == nil && role.Disabled {
+		err = errors.New("the role is disabled")
+	}
+	if name == "" || err != nil {
+		s.logger.Debug("certificate refused", slog.String("name", name), slog.Any("reason", err))
+		return Identity{}, ErrRefused
+	}
+	return newLogin(role, "", expires).identity, nil
+}
+
 // Stale reports whether an identity must be thrown out now: its role is deleted or disabled, or the
 // key it came with is revoked or has expired. Ask on every [RoleChanged] of the role, and once a
 // second or at the latest at Expires, because overlaps end without a change.

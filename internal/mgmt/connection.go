@@ -54,6 +54,7 @@ func (a *API) connectionView(i *session.Info) connectionView {
 		Protocol: "AMQP 0-9-1", State: "running", Node: a.NodeName, Type: "network", Channels: len(i.Channels),
 		ChannelMax: int(i.ChannelMax), FrameMax: int(i.FrameMax), Timeout: i.Heartbeat,
 		ConnectedAt: i.ConnectedAt.UnixMilli(), ClientProperties: arguments(i.ClientProperties),
+		SSL: i.TLS,
 	}
 	w.PeerHost, w.PeerPort = splitAddress(i.Peer.String())
 	w.Host, w.Port = splitAddress(i.Local.String())

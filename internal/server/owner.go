@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"net"
+	"time"
 
 	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/meta"
@@ -35,6 +36,11 @@ func (o owner) Authenticate(user, password string) (meta.Identity, error) {
 		return meta.Identity{}, errNotOwner
 	}
 	return meta.Identity{Cluster: user, Role: "owner", Tags: []string{"administrator"}}, nil
+}
+
+// AuthenticateCertificate implements session.Authority.
+func (o owner) AuthenticateCertificate(string, time.Time) (meta.Identity, error) {
+	return meta.Identity{}, errNotOwner
 }
 
 // Rights implements session.Authority.

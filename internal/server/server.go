@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/broker"
 	"github.com/warrenmq/warren/internal/meta"
 	"github.com/warrenmq/warren/internal/mgmt"
@@ -37,6 +38,8 @@ type Options struct {
 	HotWindow            int64  // bytes of messages, see broker.Options
 	MaxConnections       int    // 0: no limit
 	Address              string // host:port that clients are told
+	// CertificateLogin is the part of a client's certificate that names its role.
+	CertificateLogin auth.CertificateLogin
 }
 
 // Server is one node.
@@ -48,11 +51,14 @@ type Server struct {
 	registry *session.Registry
 	config   session.Config
 
-	work  sync.WaitGroup // everything that Close waits for
-	stop  context.CancelFunc
-	later *later
-	api   *mgmt.API
-	seats chan struct{} // one for each connection, nil: no limit
+	work sync.WaitGroup // everything that Close waits for
+	stop context.CancelFunc
+	// ending ends when Close begins: half-open connections need not be waited for.
+	ending context.Context //nolint:containedctx // the server's own life
+	end    context.CancelFunc
+	later  *later
+	api    *mgmt.API
+	seats  chan struct{} // one for each connection, nil: no limit
 
 	mu        sync.Mutex // guards what follows
 	listeners []net.Listener
@@ -79,6 +85,7 @@ func Open(o Options) (*Server, error) {
 		store.RaiseUID(o.Storage.LastUID())
 	}
 	s := &Server{opts: o, log: log, store: store, registry: session.NewRegistry(), later: newLater()}
+	s.ending, s.end = context.WithCancel(context.Background())
 	if o.MaxConnections > 0 {
 		s.seats = make(chan struct{}, o.MaxConnections)
 	}
@@ -94,7 +101,8 @@ func Open(o Options) (*Server, error) {
 	}
 	s.config = session.Config{
 		Broker: s.broker, Authority: store, Registry: s.registry, Logger: o.Logger, Version: o.Version,
-		ClusterName: o.ClusterName, MaxMessageSize: uint64(o.MaxMessageSize), Heartbeat: uint16(o.Heartbeat), //nolint:gosec // validated by config
+		CertificateLogin: o.CertificateLogin,
+		ClusterName:      o.ClusterName, MaxMessageSize: uint64(o.MaxMessageSize), Heartbeat: uint16(o.Heartbeat), //nolint:gosec // validated by config
 	}
 	store.Watch(s.changed)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -199,11 +207,6 @@ func (s *Server) tick(ctx context.Context) {
 	}
 }
 
-// ServeAMQP accepts connections from l until the server is closed.
-func (s *Server) ServeAMQP(l net.Listener) error {
-	return s.serve(l, func(nc net.Conn) { session.Serve(&s.config, nc) })
-}
-
 // Go serves one AMQP connection in the background; false: there is no room.
 func (s *Server) Go(nc net.Conn) bool {
 	return s.start(nc, func(nc net.Conn) { session.Serve(&s.config, nc) })
@@ -281,6 +284,7 @@ func (s *Server) Close(ctx context.Context) error {
 		_ = l.Close()
 	}
 	s.mu.Unlock()
+	s.end()
 	s.closeHTTP(ctx)
 	s.registry.Shutdown(ctx, "broker forced connection closure with reason 'shutdown'")
 	s.stop()

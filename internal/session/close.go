@@ -83,7 +83,7 @@ func (c *Conn) end(err error) {
 	if c.vhost != nil {
 		<-c.writerDone
 	}
-	if tcp, ok := c.nc.(*net.TCPConn); ok && (c.vhost == nil || errors.Is(err, errAbort)) {
+	if tcp, ok := c.nc.(tcpSocket); ok && (c.vhost == nil || errors.Is(err, errAbort)) {
 		_ = tcp.SetLinger(0) // a reset: there is nothing more to say
 	}
 	_ = c.nc.Close()

@@ -1,11 +1,14 @@
 package session
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
+	"syscall"
 
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/auth"
@@ -26,7 +29,7 @@ func (c *Conn) handshake() error {
 	}
 	start := amqp.ConnectionStart{
 		VersionMajor: 0, VersionMinor: 9, ServerProperties: c.cfg.serverProperties(),
-		Mechanisms: []byte("PLAIN AMQPLAIN"), Locales: []byte("en_US"),
+		Mechanisms: c.mechanisms(), Locales: []byte("en_US"),
 	}
 	if _, err := c.nc.Write(amqp.AppendMethod(nil, 0, &start)); err != nil {
 		return err
@@ -115,22 +118,10 @@ func (c *Conn) nextFrame() (amqp.Frame, error) {
 // authenticate checks start-ok and answers with tune.
 func (c *Conn) authenticate(m *amqp.ConnectionStartOk) error {
 	c.clientProperties(m.ClientProperties)
-	var user, password string
-	var err error
-	switch m.Mechanism {
-	case "PLAIN":
-		user, password, err = auth.ParsePlain(m.Response)
-	case "AMQPLAIN":
-		user, password, err = auth.ParseAMQPlain(m.Response)
-	default:
-		c.log.Warn("unknown authentication mechanism", slog.String("mechanism", m.Mechanism))
-		return errSilent
+	identity, user, err := c.login(m)
+	if errors.Is(err, errSilent) {
+		return err
 	}
-	if err != nil {
-		c.log.Warn("malformed login", slog.String("mechanism", m.Mechanism), slog.String("error", err.Error()))
-		return errSilent
-	}
-	identity, err := c.cfg.Authority.Authenticate(user, password)
 	if err == nil && identity.Role == "guest" && identity.KeyID == "" && !loopback(c.nc) {
 		err = errGuest
 	}
@@ -144,6 +135,52 @@ func (c *Conn) authenticate(m *amqp.ConnectionStartOk) error {
 	tune := amqp.ConnectionTune{ChannelMax: ChannelMax, FrameMax: FrameMax, Heartbeat: c.cfg.Heartbeat}
 	_, err = c.nc.Write(amqp.AppendMethod(nil, 0, &tune))
 	return err
+}
+
+// login runs the mechanism that the client has chosen. The error is errSilent
+// when its response cannot be read.
+func (c *Conn) login(m *amqp.ConnectionStartOk) (id meta.Identity, user string, err error) {
+	var password string
+	switch cert := c.certificate(); {
+	case m.Mechanism == "PLAIN":
+		user, password, err = auth.ParsePlain(m.Response)
+	case m.Mechanism == "AMQPLAIN":
+		user, password, err = auth.ParseAMQPlain(m.Response)
+	case m.Mechanism == "EXTERNAL" && cert != nil:
+		user = c.cfg.CertificateLogin.Name(cert)
+		id, err = c.cfg.Authority.AuthenticateCertificate(user, cert.NotAfter)
+		return id, user, err
+	default:
+		c.log.Warn("unknown authentication mechanism", slog.String("mechanism", m.Mechanism))
+		return id, "", errSilent
+	}
+	if err != nil {
+		c.log.Warn("malformed login", slog.String("mechanism", m.Mechanism), slog.String("error", err.Error()))
+		return id, "", errSilent
+	}
+	id, err = c.cfg.Authority.Authenticate(user, password)
+	return id, user, err
+}
+
+// mechanisms are those that are offered.
+func (c *Conn) mechanisms() []byte {
+	if c.certificate() != nil {
+		return []byte("PLAIN AMQPLAIN EXTERNAL")
+	}
+	return []byte("PLAIN AMQPLAIN")
+}
+
+// certificate is the verified certificate that the client has shown, or nil.
+func (c *Conn) certificate() *x509.Certificate {
+	secure, ok := c.nc.(interface{ ConnectionState() tls.ConnectionState })
+	if !ok {
+		return nil
+	}
+	s := secure.ConnectionState()
+	if len(s.VerifiedChains) == 0 {
+		return nil
+	}
+	return s.PeerCertificates[0]
 }
 
 var errGuest = errors.New("user 'guest' can only connect via localhost")
@@ -260,12 +297,18 @@ func (c *Conn) open() error {
 		c.log.Warn("connection refused", slog.String("user", c.identity.Role), slog.String("error", e.Text))
 		return c.refuse(e.At(id))
 	}
-	if tcp, ok := c.nc.(*net.TCPConn); ok {
+	if tcp, ok := c.nc.(tcpSocket); ok {
 		c.raw, _ = tcp.SyscallConn() // nil on error: then only the writer writes
 	}
 	go c.writeLoop()
 	c.send(0, &amqp.ConnectionOpenOk{})
 	return nil
+}
+
+// tcpSocket is a TCP connection, or one that a load balancer has passed on.
+type tcpSocket interface {
+	SyscallConn() (syscall.RawConn, error)
+	SetLinger(sec int) error
 }
 
 // find resolves the vhost and what the identity may do there; nil: nothing, or

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"crypto/tls"
 	"net"
 	"time"
 
@@ -21,6 +22,7 @@ type Info struct {
 	ChannelMax       uint16
 	Heartbeat        int // seconds
 	Channels         []ChannelInfo
+	TLS              bool
 	Published        uint64
 	Delivered        uint64
 
@@ -42,6 +44,7 @@ func (c *Conn) describe() {
 	i.Name, i.identity = c.name, c.identity
 	i.User, i.Cluster, i.Vhost = c.identity.Role, c.identity.Cluster, c.vhost.Ref()
 	i.Peer, i.Local = c.nc.RemoteAddr(), c.nc.LocalAddr()
+	_, i.TLS = c.nc.(interface{ ConnectionState() tls.ConnectionState })
 	i.ConnectedAt = time.Now() //nolint:forbidigo // shown to people, nothing hangs on it
 	i.FrameMax, i.ChannelMax, i.Heartbeat = c.frameMax, c.channelMax, int(c.heartbeat.Load())
 }

@@ -28,6 +28,9 @@ import (
 type Authority interface {
 	// Authenticate checks a SASL PLAIN or AMQPLAIN login.
 	Authenticate(user, password string) (meta.Identity, error)
+	// AuthenticateCertificate checks a SASL EXTERNAL login: name is what the
+	// client's verified certificate says, which is good until expires.
+	AuthenticateCertificate(name string, expires time.Time) (meta.Identity, error)
 	// Rights returns what the identity may do in a vhost of its cluster; nil
 	// when it may not enter.
 	Rights(id meta.Identity, vhost string) *auth.Rights
@@ -79,6 +82,8 @@ type Config struct {
 	ClusterName string
 	// MaxMessageSize in bytes; 0: DefaultMaxMessageSize.
 	MaxMessageSize uint64
+	// CertificateLogin is the part of a client's certificate that is its name.
+	CertificateLogin auth.CertificateLogin
 	// Heartbeat proposed in connection.tune, in seconds.
 	Heartbeat uint16
 }

@@ -1,0 +1,128 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/warrenmq/warren/internal/config"
+	"github.com/warrenmq/warren/internal/server"
+	"github.com/warrenmq/warren/internal/transport"
+)
+
+// listener is one place where a node listens, and what it does there.
+type listener struct {
+	net.Listener
+
+	serve func(s *server.Server, l net.Listener) error
+}
+
+// listeners are what a node listens on.
+type listeners struct {
+	list       []listener
+	amqp, http net.Listener // those that people are told of; http may be nil
+}
+
+// listenAll opens all listeners or none.
+func listenAll(ctx context.Context, c *config.Config, log *slog.Logger) (ls *listeners, err error) {
+	ls = &listeners{}
+	defer func() {
+		if err != nil {
+			ls.close()
+		}
+	}()
+	plain := layered(transport.Layers{}, c.AMQPProxies) //nolint:contextcheck // connections live as long as the server
+	if ls.amqp, err = ls.tcp(ctx, c.AMQP, "--amqp", plain); err != nil {
+		return ls, err
+	}
+	if c.HTTP != "" {
+		if ls.http, err = ls.tcp(ctx, c.HTTP, "--http", (*server.Server).ServeHTTP); err != nil {
+			return ls, err
+		}
+	}
+	if c.WS != "" {
+		if _, err = ls.tcp(ctx, c.WS, "--ws", (*server.Server).ServeWebSocket); err != nil {
+			return ls, err
+		}
+	}
+	if err = ls.secure(ctx, c, log); err != nil {
+		return ls, err
+	}
+	for name, serve := range map[string]func(*server.Server, net.Listener) error{
+		server.SocketName: (*server.Server).ServeOwner, server.AMQPSocketName: (*server.Server).ServeOwnerAMQP,
+	} {
+		l, err := server.ListenSocket(ctx, c.Data, name)
+		if err != nil {
+			return ls, err
+		}
+		ls.list = append(ls.list, listener{l, serve})
+	}
+	return ls, nil
+}
+
+// secure opens the listeners with TLS, if the node has a certificate.
+func (ls *listeners) secure(ctx context.Context, c *config.Config, log *slog.Logger) error {
+	if !c.TLS() {
+		return nil
+	}
+	certificates, err := transport.Load(transport.Files{
+		Certificate: c.TLSCert, Key: c.TLSKey, ClientCA: c.TLSClientCA, Clients: transport.ClientAuth(c.TLSClients),
+	}, time.Now, log) //nolint:forbidigo // this is where the clock comes from
+	if err != nil {
+		return err
+	}
+	if c.AMQPS != "" {
+		serve := layered(transport.Layers{TLS: certificates}, c.AMQPSProxies) //nolint:contextcheck // the same
+		if _, err = ls.tcp(ctx, c.AMQPS, "--amqps", serve); err != nil {
+			return err
+		}
+	}
+	if c.WSS != "" {
+		_, err = ls.tcp(ctx, c.WSS, "the key wss", func(s *server.Server, l net.Listener) error {
+			return s.ServeWebSocket(tls.NewListener(l, certificates.Config()))
+		})
+	}
+	return err
+}
+
+// layered serves AMQP in layers, behind load balancers if there are any.
+func layered(layers transport.Layers, proxies string) func(*server.Server, net.Listener) error {
+	layers.Proxies, _ = transport.ParseProxies(proxies) // Validate saw to it
+	return func(s *server.Server, l net.Listener) error { return s.ServeLayered(l, layers) }
+}
+
+// tcp opens a listener; flag names the way to choose another address.
+func (ls *listeners) tcp(
+	ctx context.Context, address, flag string, serve func(*server.Server, net.Listener) error,
+) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("the address %s is in use by another program; stop it or choose another with %s", address, flag)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with %s", address, err, flag)
+	}
+	ls.list = append(ls.list, listener{l, serve})
+	return l, nil
+}
+
+func (ls *listeners) close() {
+	for _, l := range ls.list {
+		_ = l.Close()
+	}
+}
+
+// serve starts to serve on all of them; what ends one ends the node.
+func (ls *listeners) serve(s *server.Server) <-chan error {
+	failed := make(chan error, len(ls.list))
+	for _, l := range ls.list {
+		go func() { failed <- l.serve(s, l.Listener) }()
+	}
+	return failed
+}

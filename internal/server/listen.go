@@ -1,0 +1,66 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/warrenmq/warren/internal/session"
+	"github.com/warrenmq/warren/internal/transport"
+)
+
+// WebSocketPath is where AMQP over WebSocket is served.
+const WebSocketPath = "/ws"
+
+// ServeAMQP accepts connections from l until the server is closed.
+func (s *Server) ServeAMQP(l net.Listener) error { return s.ServeLayered(l, transport.Layers{}) }
+
+// ServeLayered is ServeAMQP for connections that come wrapped.
+func (s *Server) ServeLayered(l net.Listener, layers transport.Layers) error {
+	if layers.TLS == nil && layers.Proxies == nil {
+		return s.serve(l, func(nc net.Conn) { session.Serve(&s.config, nc) })
+	}
+	return s.serve(l, func(nc net.Conn) {
+		if inner := s.unwrap(nc, &layers); inner != nil {
+			session.Serve(&s.config, inner)
+		}
+	})
+}
+
+// unwrap takes the layers off a connection; nil: it was closed.
+func (s *Server) unwrap(nc net.Conn, layers *transport.Layers) net.Conn {
+	ctx, cancel := context.WithTimeout(s.ending, session.HandshakeTimeout)
+	defer cancel()
+	_ = nc.SetDeadline(time.Now().Add(session.HandshakeTimeout))              //nolint:forbidigo // a socket's deadline is wall-clock time
+	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Now()) }) //nolint:forbidigo // the same
+	inner, err := layers.Open(ctx, nc)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		s.opts.Logger.Warn("connection refused", slog.String("peer", nc.RemoteAddr().String()), slog.String("error", err.Error()))
+		_ = nc.Close()
+		return nil
+	}
+	return inner
+}
+
+// ServeWebSocket serves AMQP over WebSocket at WebSocketPath until the server
+// is closed.
+func (s *Server) ServeWebSocket(l net.Listener) error {
+	mux := http.NewServeMux()
+	mux.Handle(WebSocketPath, transport.WebSocket(func(nc net.Conn) {
+		done := make(chan struct{})
+		if !s.start(nc, func(nc net.Conn) {
+			defer close(done)
+			session.Serve(&s.config, nc)
+		}) {
+			_ = nc.Close()
+			return
+		}
+		<-done
+	}))
+	return s.serveHTTP(l, mux)
+}
