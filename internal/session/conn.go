@@ -71,9 +71,8 @@ type Conn struct {
 	closing    atomic.Bool // the server has sent connection.close
 	writerDone chan struct{}
 
-	writing sync.Mutex // held by who writes to the socket; guards w
-	w       writer
-	raw     syscall.RawConn // writes without waiting; nil: that cannot be done
+	w   writer
+	raw syscall.RawConn // writes without waiting; nil: that cannot be done
 }
 
 // window is the bytes that were read and not yet taken.

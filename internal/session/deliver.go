@@ -2,6 +2,7 @@ package session
 
 import (
 	"encoding/binary"
+	"sync"
 	"syscall"
 
 	"github.com/warrenmq/warren/amqp"
@@ -20,6 +21,8 @@ const (
 
 // writer empties the outbox and pulls for the consumers that were woken.
 type writer struct {
+	mu sync.Mutex // held by who writes to the socket; guards what follows
+
 	buf      []byte
 	rest     []byte // of buf: begun and not written yet
 	runnable []*consumer
@@ -39,10 +42,10 @@ type desk struct {
 func (c *Conn) writeLoop() {
 	defer close(c.writerDone)
 	for range c.out.wake {
-		c.writing.Lock()
+		c.w.mu.Lock()
 		more := c.drain(&c.w)
 		c.shrink(&c.w)
-		c.writing.Unlock()
+		c.w.mu.Unlock()
 		if !more {
 			return
 		}
@@ -93,13 +96,13 @@ func (c *Conn) lost() {
 // takes it at once; the rest, or all of it if the writer is at it, is the
 // writer's.
 func (c *Conn) speak() {
-	if c.raw == nil || !c.writing.TryLock() {
+	if c.raw == nil || !c.w.mu.TryLock() {
 		c.out.kick()
 		return
 	}
 	done := c.drainHere(&c.w)
 	c.shrink(&c.w)
-	c.writing.Unlock()
+	c.w.mu.Unlock()
 	if !done {
 		c.out.kick()
 	}
