@@ -65,7 +65,7 @@ func (c *consumer) run() error {
 		}
 		err = c.conn.fill()
 		if errors.Is(err, os.ErrDeadlineExceeded) && c.stopping.Load() {
-			return c.leave(in.messages, acked)
+			return c.leave(&in, acked)
 		}
 		if err != nil {
 			return err
@@ -84,12 +84,23 @@ func (c *consumer) appendAcks(dst []byte, acked, messages int64) ([]byte, int64)
 }
 
 // leave acknowledges the rest and closes the connection.
-func (c *consumer) leave(messages, acked int64) error {
-	if c.every > 0 && messages > acked {
-		ack := amqp.AppendAck(nil, channelID, uint64(messages), true) //nolint:gosec // a count
+func (c *consumer) leave(in *parser, acked int64) error {
+	if c.every > 0 && in.messages > acked {
+		ack := amqp.AppendAck(nil, channelID, uint64(in.messages), true) //nolint:gosec // a count
 		if _, err := c.conn.net.Write(ack); err != nil {
 			return err
 		}
+	}
+	c.conn.expectReply()
+	for in.inBody { // close reads whole frames
+		if err := c.conn.fill(); err != nil {
+			return err
+		}
+		n, err := in.body(c.conn.buf[:c.conn.have], 0)
+		if err != nil {
+			return err
+		}
+		c.conn.consumed(n)
 	}
 	return c.conn.close()
 }

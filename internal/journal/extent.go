@@ -46,35 +46,51 @@ func (p *pending) note(r Ref) {
 
 // enter notes what is written to s.
 func (s *segment) enter(stream uint64, c extent) {
-	if s.streams == nil {
-		s.streams = map[uint64]extent{}
+	e := s.of(stream)
+	*e = e.add(c)
+}
+
+// of returns the extent of a stream in s.
+func (s *segment) of(stream uint64) *extent {
+	e := s.streams[stream]
+	if e == nil {
+		if s.streams == nil {
+			s.streams = map[uint64]*extent{}
+		}
+		e = &extent{}
+		s.streams[stream] = e
 	}
-	s.streams[stream] = s.streams[stream].add(c)
+	return e
 }
 
 // noting enters what replay finds in a segment.
 type noting struct {
 	Visitor
 
-	s *segment
+	s      *segment
+	stream uint64 // of the last put
+	extent *extent
 }
 
 // Put implements Visitor.
-func (n noting) Put(places []Ref, mark uint64, body []byte, at Position) {
+func (n *noting) Put(places []Ref, mark uint64, body []byte, at Position) {
 	for _, r := range places {
-		n.s.enter(r.Stream, extent{puts: true, min: r.Seq, max: r.Seq})
+		if n.extent == nil || n.stream != r.Stream { // most messages are of the queue of the one before
+			n.stream, n.extent = r.Stream, n.s.of(r.Stream)
+		}
+		*n.extent = n.extent.add(extent{puts: true, min: r.Seq, max: r.Seq})
 	}
 	n.Visitor.Put(places, mark, body, at)
 }
 
 // Tally implements Visitor.
-func (n noting) Tally(r Ref, value uint64) {
+func (n *noting) Tally(r Ref, value uint64) {
 	n.s.enter(r.Stream, extent{puts: true, min: r.Seq, max: r.Seq})
 	n.Visitor.Tally(r, value)
 }
 
 // Level implements Visitor.
-func (n noting) Level(stream, value uint64, exact bool) {
+func (n *noting) Level(stream, value uint64, exact bool) {
 	n.s.enter(stream, extent{leveled: true})
 	n.Visitor.Level(stream, value, exact)
 }

@@ -460,7 +460,7 @@ type segment struct {
 
 	// streams says what there is in the segment; the committer's as long as
 	// it is the last.
-	streams map[uint64]extent
+	streams map[uint64]*extent
 
 	reading sync.RWMutex
 	gone    bool // retired; guarded by reading

@@ -287,7 +287,7 @@ func (j *Journal) scan(f *found, end int64, v Visitor, r *Report) (sure int64, e
 		r.damaged(f, 0, headerSize)
 	}
 	var e entries
-	noting := noting{v, f.segment}
+	noting := &noting{Visitor: v, s: f.segment}
 	at := int64(headerSize)
 	for at < limit {
 		body, synced, n := frameAt(f.data[at:limit], f.id)

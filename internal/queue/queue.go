@@ -78,6 +78,8 @@ type State struct {
 	head  uint64 // the read position: the pool is head and all after it
 	// furthest is where head has been before it was taken back.
 	furthest uint64
+	ticked   uint64 // where head was at the last Tick
+	resting  bool   // and at the one before
 
 	returned  []uint64 // ascending, all before head
 	unordered bool     // returned has to be sorted
@@ -413,6 +415,7 @@ func (s *State) drop(seq uint64, fx *Effects) {
 // to everybody, and an empty queue gives memory back. The owner calls it every
 // second or so.
 func (s *State) Tick(fx *Effects) {
+	s.resting, s.ticked = s.ticked == s.head, s.head
 	if s.assigned > 0 {
 		stale := false
 		for _, c := range s.consumers {

@@ -1,9 +1,12 @@
 package queue
 
 // atRest finds messages to be moved out of memory at the read position, when
-// nobody reads there: no consumer has room. It comes last, since who comes
-// next wants these first.
+// nobody reads there: there is no consumer, or none has had room since the
+// last Tick. It comes last, since who comes next wants these first.
 func (s *State) atRest() *chunk {
+	if len(s.consumers) > 0 && (!s.resting || s.head != s.ticked) {
+		return nil
+	}
 	for _, c := range s.consumers {
 		if !c.stalled && !c.standby {
 			return nil

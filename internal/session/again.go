@@ -28,12 +28,9 @@ func (a *again) remember(ch *channel, args, header []byte, msg *broker.Message) 
 	a.ch = ch
 	a.args = append(a.args[:0], args...)
 	a.header = append(a.header[:0], header...)
-	p, err := amqp.ParsePublish(a.args)
-	if err != nil {
-		a.ch = nil
-		return
-	}
-	a.msg = broker.Message{Route: p.Route, Exchange: p.Exchange, Key: p.RoutingKey, Persistent: msg.Persistent}
+	route := a.args[2 : len(a.args)-1] // between the ticket and the bits
+	n := int(route[0])
+	a.msg = broker.Message{Route: route, Exchange: route[1 : 1+n], Key: route[2+n:], Persistent: msg.Persistent}
 }
 
 // publishAgain handles a basic.publish that is like the last one but for its

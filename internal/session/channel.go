@@ -51,9 +51,8 @@ func (k *consumer) Wake(*broker.Consumer) { k.out.run(k) }
 
 // Carry implements broker.Waker.
 func (k *consumer) Carry(*broker.Consumer) {
-	if k.out.mark(k) < quietAll {
-		k.conn.speak()
-	}
+	k.out.mark(k)
+	k.conn.speak()
 }
 
 // Cancelled implements broker.Waker: the queue was deleted.

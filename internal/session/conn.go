@@ -114,10 +114,10 @@ func (c *Conn) readLoop() error {
 		}
 		here := n <= hereMax && c.raw != nil
 		if here {
-			c.out.hush(quietFrames)
+			c.out.hush(true)
 		}
 		if err := c.process(); err != nil {
-			c.out.hush(quietNothing)
+			c.out.hush(false)
 			c.out.kick()
 			return err
 		}
@@ -451,16 +451,13 @@ func (c *Conn) flushPublished(here bool) *broker.Queue {
 // goroutine: waking another one costs more.
 func (c *Conn) endBatch(here bool) {
 	c.settles.flush()
-	if here && c.out.hush(quietFrames) {
-		c.speak()
-	}
 	q := c.flushPublished(here)
 	for _, done := range c.settled {
 		done(nil)
 	}
 	c.settled = c.settled[:0]
 	c.sendHeld()
-	if here && c.out.hush(quietNothing) {
+	if here && c.out.hush(false) {
 		c.speak()
 	}
 	if c.published == 0 {

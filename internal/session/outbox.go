@@ -12,22 +12,12 @@ type outbox struct {
 	wake chan struct{} // holds one token when there may be something to do
 
 	mu       sync.Mutex
-	quiet    quiet
+	quiet    bool        // frames that are added do not wake the writer: the reader looks in a moment
 	buf      []byte      // whole frames
 	runnable []*consumer // woken and not yet pulled, each once
 	room     sync.Cond   // signalled when buf was taken or the outbox closed
 	closed   bool        // nothing will be written any more
 }
-
-// quiet says what does not wake the writer, since the reader will look itself
-// in a moment.
-type quiet uint8
-
-const (
-	quietNothing quiet = iota
-	quietFrames        // frames that are added
-	quietAll           // and consumers that are to be pulled
-)
 
 func newOutbox() *outbox {
 	o := &outbox{wake: make(chan struct{}, 1)}
@@ -51,7 +41,7 @@ func (o *outbox) add(f func(b []byte) []byte) {
 	}
 	quiet := o.quiet
 	o.mu.Unlock()
-	if quiet == quietNothing {
+	if !quiet {
 		o.kick()
 	}
 }
@@ -65,30 +55,29 @@ func (o *outbox) addUpTo(limit int, f func(b []byte) []byte) bool {
 	}
 	quiet := o.quiet
 	o.mu.Unlock()
-	if room && quiet == quietNothing {
+	if room && !quiet {
 		o.kick()
 	}
 	return room
 }
 
-// hush sets what does not wake the writer, and reports whether there is
-// something to do for it.
-func (o *outbox) hush(q quiet) bool {
+// hush sets whether frames that are added wake the writer, and reports whether
+// there are any.
+func (o *outbox) hush(quiet bool) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.quiet = q
-	return len(o.buf) > 0 || len(o.runnable) > 0
+	o.quiet = quiet
+	return len(o.buf) > 0
 }
 
 // run asks the writer to pull for k.
 func (o *outbox) run(k *consumer) {
-	if o.mark(k) < quietAll {
-		o.kick()
-	}
+	o.mark(k)
+	o.kick()
 }
 
 // mark enters k among those to be pulled.
-func (o *outbox) mark(k *consumer) quiet {
+func (o *outbox) mark(k *consumer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !k.queued {
@@ -97,7 +86,6 @@ func (o *outbox) mark(k *consumer) quiet {
 			o.runnable = append(o.runnable, k)
 		}
 	}
-	return o.quiet
 }
 
 // announce adds a consumer's consume-ok (none with nowait); only then is it
@@ -113,7 +101,7 @@ func (o *outbox) announce(k *consumer, consumeOk []byte) {
 	}
 	quiet := o.quiet
 	o.mu.Unlock()
-	if quiet == quietNothing {
+	if !quiet {
 		o.kick()
 	}
 }
