@@ -21,6 +21,9 @@ type Log interface {
 	Push()
 	// Full reports that there is no space left: publishers have to wait.
 	Full() bool
+	// Err returns what fenced the log: nothing is confirmed any more, not even
+	// what need not be stored. Nil: all is well.
+	Err() error
 	// Close syncs what was appended and ends the log.
 	Close() error
 }
@@ -92,6 +95,9 @@ func (MemoryLog) Push() {}
 
 // Full implements Log.
 func (MemoryLog) Full() bool { return false }
+
+// Err implements Log.
+func (MemoryLog) Err() error { return nil }
 
 // Close implements Log.
 func (MemoryLog) Close() error { return nil }

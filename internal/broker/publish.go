@@ -341,6 +341,10 @@ func (p *Publisher) place(r *run, first uint64) {
 	}
 }
 
+// Err returns what fenced the log: what Flush did not have to log is not
+// confirmed either.
+func (p *Publisher) Err() error { return p.log.Err() }
+
 // Empty reports whether the batch holds nothing.
 func (p *Publisher) Empty() bool { return len(p.runs) == 0 }
 

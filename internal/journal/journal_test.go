@@ -327,3 +327,33 @@ func TestSimulation(t *testing.T) {
 	close(seeds)
 	wg.Wait()
 }
+
+// TestErr: whoever is told that something is not stored finds the journal
+// fenced already.
+func TestErr(t *testing.T) {
+	fs := vfs.NewMem()
+	j, _, err := Open(Options{FS: fs, Dir: "d", SegmentSize: 2000, SpaceInterval: time.Millisecond}, newContent())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Err(); err != nil {
+		t.Fatal(err)
+	}
+	fs.SetFault(func(op vfs.Op) error {
+		if op.Kind == "sync" {
+			return syscall.EIO
+		}
+		return nil
+	})
+	told := make(chan error, 1)
+	j.Append(func(b Batch) { b.Put([]Ref{{1, 1}}, 0, []byte("x")) }, func(err error) {
+		if j.Err() == nil {
+			t.Error("told before the journal was fenced")
+		}
+		told <- err
+	})
+	if err := <-told; !errors.Is(err, syscall.EIO) || !errors.Is(j.Err(), ErrFenced) {
+		t.Errorf("told %v, then %v", err, j.Err())
+	}
+	_ = j.Close()
+}

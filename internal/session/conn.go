@@ -484,10 +484,13 @@ func (c *Conn) flushPublished(here bool) *broker.Queue {
 func (c *Conn) endBatch(here bool) {
 	c.settles.flush()
 	q := c.flushPublished(here)
-	for _, done := range c.settled {
-		done(nil)
+	if len(c.settled) > 0 {
+		err := c.pub.Err()
+		for _, done := range c.settled {
+			done(err)
+		}
+		c.settled = c.settled[:0]
 	}
-	c.settled = c.settled[:0]
 	if !here || !c.held.patient {
 		c.sendHeld()
 	}

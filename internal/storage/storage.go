@@ -265,6 +265,9 @@ func mark(p *broker.Place) uint64 {
 // Full implements broker.Log.
 func (s *Store) Full() bool { return s.journal.Full() }
 
+// Err implements broker.Log.
+func (s *Store) Err() error { return s.journal.Err() }
+
 // Write implements broker.Backlog.
 func (s *Store) Write(kept []queue.Kept) (broker.Cold, error) {
 	b, err := s.backlog.Write(kept)
