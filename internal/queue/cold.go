@@ -101,7 +101,12 @@ func (s *State) Restore(runs []Cold, ends []uint64) {
 // HotBytes returns the size of the messages that are in memory.
 func (s *State) HotBytes() int64 { return s.bytes - s.coldBytes }
 
-// PersistentBytes returns the size of the messages that the Log keeps.
+// LogOverhead is about what the Log adds to a message: its place, and its part
+// of a frame.
+const LogOverhead = 24
+
+// PersistentBytes returns the size of the messages that the Log keeps, as they
+// lie there.
 func (s *State) PersistentBytes() int64 { return s.persistentBytes }
 
 // Live reports whether a message is in the queue.
@@ -219,7 +224,7 @@ func (s *State) Frozen(kept []Kept, where any) bool {
 		r.Expires(kept[i].Deadline)
 		r.Bytes += int64(kept[i].Size)
 		if kept[i].Persistent {
-			r.PersistentBytes += int64(kept[i].Size)
+			r.PersistentBytes += int64(kept[i].Size) + LogOverhead
 		}
 	}
 	for i := range c.slots {
