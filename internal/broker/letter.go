@@ -18,6 +18,7 @@ func (v *Vhost) bury(q *Queue, dead []queue.Dead) []follow {
 	}
 	last := uint64(0)
 	for i := range dead {
+		v.counts.died(dead[i].Reason)
 		if dead[i].Persistent {
 			last = max(last, dead[i].Seq)
 		}

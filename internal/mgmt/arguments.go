@@ -114,3 +114,19 @@ func decodeObject(d *json.Decoder) (any, error) {
 	_, err := d.Token()
 	return t, err
 }
+
+// truth is a boolean that may also be written as a text, as some clients do.
+type truth bool
+
+// UnmarshalJSON reads either form.
+func (t *truth) UnmarshalJSON(b []byte) error {
+	switch string(b) {
+	case "true", `"true"`:
+		*t = true
+	case "false", `"false"`, "null":
+		*t = false
+	default:
+		return errBad("%.80s is neither true nor false", b)
+	}
+	return nil
+}

@@ -66,8 +66,7 @@ type Conn struct {
 	heartbeat  atomic.Int64 // interval in seconds, 0: none
 	received   atomic.Int64 // Registry time of the last read
 	sent       atomic.Int64 // Registry time of the last write
-	publishes  atomic.Uint64
-	delivered  atomic.Uint64
+	stats      connCounts
 	closing    atomic.Bool // the server has sent connection.close
 	writerDone chan struct{}
 
@@ -149,6 +148,7 @@ func (c *Conn) fill() (n int, err error) {
 	w.w += n
 	if n > 0 {
 		c.received.Store(c.cfg.Registry.now())
+		c.stats.received(n)
 		if w.w == len(w.buf) && len(w.buf) < windowMax {
 			w.want = 2 * len(w.buf) // the socket holds more than the window takes
 		}
@@ -433,6 +433,7 @@ func (c *Conn) flushPublished(here bool) *broker.Queue {
 	for i := range b.tags {
 		t := &b.tags[i]
 		t.upTo = t.ch.confirm.next - 1
+		t.ch.published.tags.Store(t.upTo)
 		t.ch.confirm.open = false
 	}
 	c.confirming = nil
@@ -463,7 +464,7 @@ func (c *Conn) endBatch(here bool) {
 	if c.published == 0 {
 		return
 	}
-	c.publishes.Add(c.published)
+	c.tallyPublishes()
 	c.published = 0
 	if q != nil && q.Ahead() {
 		q.CatchUp()
@@ -482,6 +483,8 @@ func (c *Conn) waitForRoom(reason string) {
 	}
 	t := time.NewTicker(memoryNap)
 	defer t.Stop()
+	c.stats.blocked.Store(true)
+	defer c.stats.blocked.Store(false)
 	for c.cfg.Broker.Blocked() != "" && !c.closing.Load() && !c.out.ended() {
 		c.received.Store(c.cfg.Registry.now()) // heartbeats cannot be read meanwhile
 		<-t.C
