@@ -21,6 +21,9 @@ type Log interface {
 	Push()
 	// Full reports that there is no space left: publishers have to wait.
 	Full() bool
+	// Err returns what fenced the log: nothing is confirmed any more, not even
+	// what need not be stored. Nil: all is well.
+	Err() error
 	// Close syncs what was appended and ends the log.
 	Close() error
 }
@@ -61,8 +64,9 @@ type Settled struct {
 	Seqs  []uint64
 }
 
-// Delivered says up to which sequence number a queue's messages may have been
-// delivered: those below are marked as redelivered in the queue's next life.
+// Delivered says up to which sequence number the messages of a lane of a queue
+// may have been delivered: those below are marked as redelivered in the queue's
+// next life.
 type Delivered struct {
 	Queue, UpTo uint64
 	// Exact lowers what was said before: at a graceful stop.
@@ -92,6 +96,9 @@ func (MemoryLog) Push() {}
 
 // Full implements Log.
 func (MemoryLog) Full() bool { return false }
+
+// Err implements Log.
+func (MemoryLog) Err() error { return nil }
 
 // Close implements Log.
 func (MemoryLog) Close() error { return nil }

@@ -27,9 +27,9 @@ type Options struct {
 	// both included, may be live; asked first, since it saves a read when
 	// none is. Nil: always.
 	Any func(stream, from, to uint64) bool
-	// Level returns a stream's present level; ok is false when the stream is
-	// gone.
-	Level func(stream uint64) (value uint64, ok bool)
+	// Levels returns the present levels of the lanes of a stream, none when the
+	// stream is gone.
+	Levels func(stream uint64) []uint64
 	// LiveBytes is about how large all live records are. The journal takes
 	// twice that on the disk, and KeepSegments more.
 	LiveBytes func() int64
@@ -83,7 +83,8 @@ type Journal struct {
 
 	spare pending // belongs to who commits
 
-	full atomic.Bool // no space for another segment
+	full   atomic.Bool           // no space for another segment
+	failed atomic.Pointer[error] // as fenced; set before anybody is told
 
 	files    sync.Mutex // guards what follows
 	used     sync.Cond  // a free file was taken, or the journal ends
@@ -304,6 +305,7 @@ func (j *Journal) turn(p *pending) error {
 	err := j.commit(p)
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrFenced, err)
+		j.failed.CompareAndSwap(nil, &err)
 	}
 	for _, durable := range p.waiters {
 		durable(err)
@@ -328,6 +330,7 @@ func (j *Journal) fence(err error) {
 	j.mu.Lock()
 	first := j.fenced == nil
 	j.fenced = err
+	j.failed.CompareAndSwap(nil, &err)
 	waiters := j.pending.waiters
 	j.pending = pending{}
 	j.room.Broadcast()
@@ -339,6 +342,15 @@ func (j *Journal) fence(err error) {
 	if first && j.opts.Fenced != nil {
 		j.opts.Fenced(err)
 	}
+}
+
+// Err returns what fenced the journal, from before the first who waits is
+// told; nil: it can be written to.
+func (j *Journal) Err() error {
+	if err := j.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // commit writes and syncs the frames of p.

@@ -99,10 +99,10 @@ func (w *world) any(stream, from, to uint64) bool {
 	return false
 }
 
-func (w *world) levelOf(stream uint64) (uint64, bool) {
+func (w *world) levelsOf(stream uint64) []uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.level[stream], true
+	return []uint64{w.level[stream]}
 }
 
 func (w *world) liveBytes() int64 {
@@ -244,7 +244,7 @@ func simulate(seed uint64) error {
 	r := rand.New(rand.NewPCG(seed, 1))
 	fs, w := vfs.NewMem(), newWorld()
 	o := Options{
-		Dir: "d", SegmentSize: 2000 + int64(r.IntN(3000)), KeepSegments: 1 + r.IntN(2), Live: w.isLive, Any: w.any, LiveBytes: w.liveBytes, Level: w.levelOf,
+		Dir: "d", SegmentSize: 2000 + int64(r.IntN(3000)), KeepSegments: 1 + r.IntN(2), Live: w.isLive, Any: w.any, LiveBytes: w.liveBytes, Levels: w.levelsOf,
 		SpaceInterval: time.Millisecond,
 	}
 	for life := range 2 + r.IntN(4) {
@@ -326,4 +326,34 @@ func TestSimulation(t *testing.T) {
 	}
 	close(seeds)
 	wg.Wait()
+}
+
+// TestErr: whoever is told that something is not stored finds the journal
+// fenced already.
+func TestErr(t *testing.T) {
+	fs := vfs.NewMem()
+	j, _, err := Open(Options{FS: fs, Dir: "d", SegmentSize: 2000, SpaceInterval: time.Millisecond}, newContent())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Err(); err != nil {
+		t.Fatal(err)
+	}
+	fs.SetFault(func(op vfs.Op) error {
+		if op.Kind == "sync" {
+			return syscall.EIO
+		}
+		return nil
+	})
+	told := make(chan error, 1)
+	j.Append(func(b Batch) { b.Put([]Ref{{1, 1}}, 0, []byte("x")) }, func(err error) {
+		if j.Err() == nil {
+			t.Error("told before the journal was fenced")
+		}
+		told <- err
+	})
+	if err := <-told; !errors.Is(err, syscall.EIO) || !errors.Is(j.Err(), ErrFenced) {
+		t.Errorf("told %v, then %v", err, j.Err())
+	}
+	_ = j.Close()
 }

@@ -98,7 +98,7 @@ func publishOne(v *broker.Vhost, m *broker.Message) (bool, error) {
 	}
 	done := make(chan error, 1)
 	if _, logged := p.Flush(func(err error) { done <- err }, false); !logged {
-		return n > 0, nil
+		return n > 0, p.Err()
 	}
 	return n > 0, <-done
 }

@@ -115,8 +115,8 @@ func (c *Conn) failChannel(ch *channel, e *amqp.Error) {
 	c.flush()
 	c.log.Warn("channel closed by an error", c.attrs(ch, e)...)
 	c.endChannel(ch)
-	if c.held != nil && c.held.ch == ch {
-		c.held = nil
+	if k := c.held.consumer; k != nil && k.ch == ch {
+		c.held.consumer = nil
 	}
 	ch.closing = true
 	c.send(ch.id, &amqp.ChannelClose{

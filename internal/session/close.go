@@ -26,17 +26,21 @@ func (c *Conn) fail(e *amqp.Error) error {
 	c.flush()
 	c.log.Warn("connection closed by an error", c.attrs(nil, e)...)
 	c.endChannels()
+	c.held.consumer = nil // never announced, as RabbitMQ's queues would answer too late
 	c.sendClose(e)
 	return nil
 }
 
-// sendClose sends connection.close once and bounds the wait for its answer.
+// sendClose sends connection.close once and bounds the wait for its answer. It
+// is called by the reader and by others.
 func (c *Conn) sendClose(e *amqp.Error) {
 	if c.closing.Swap(true) {
 		return
 	}
-	c.send(0, &amqp.ConnectionClose{
-		ReplyCode: e.Code, ReplyText: e.ReplyText(), ClassID: e.Class, MethodID: e.Method,
+	c.out.add(func(b []byte) []byte {
+		return amqp.AppendMethod(b, 0, &amqp.ConnectionClose{
+			ReplyCode: e.Code, ReplyText: e.ReplyText(), ClassID: e.Class, MethodID: e.Method,
+		})
 	})
 	c.deadline(closeOkTimeout)
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -24,6 +25,9 @@ const (
 	hereMax = 16 << 10
 	// memoryNap is how often a publisher that waits for memory looks again.
 	memoryNap = 10 * time.Millisecond
+	// consumeGrace is how long a consume-ok waits for what comes behind its
+	// basic.consume. RabbitMQ's takes about as long, by way of the queue.
+	consumeGrace = 500 * time.Microsecond
 )
 
 // Conn is one connection.
@@ -57,7 +61,7 @@ type Conn struct {
 	confirms     confirms
 	confirming   []confirmTag
 	settled      []func(error) // confirms of the batch that needed no log
-	held         *consumer     // its consume-ok waits for the batch's end
+	held         held
 	blockedSent  bool
 
 	mu       sync.Mutex          // guards changes of channels and reads by others
@@ -72,6 +76,12 @@ type Conn struct {
 
 	w   writer
 	raw syscall.RawConn // writes without waiting; nil: that cannot be done
+}
+
+// held is a consume-ok that waits for what the client sends behind it.
+type held struct {
+	consumer *consumer // nil: none
+	patient  bool      // once
 }
 
 // window is the bytes that were read and not yet taken.
@@ -144,7 +154,11 @@ func (c *Conn) fill() (n int, err error) {
 		copy(next, w.buf[:w.w])
 		w.buf = next
 	}
-	n, err = c.nc.Read(w.buf[w.w:])
+	if c.held.consumer != nil {
+		n, err = c.readBehind(w.buf[w.w:])
+	} else {
+		n, err = c.nc.Read(w.buf[w.w:])
+	}
 	w.w += n
 	if n > 0 {
 		c.received.Store(c.cfg.Registry.now())
@@ -158,6 +172,24 @@ func (c *Conn) fill() (n int, err error) {
 		err = io.ErrNoProgress
 	}
 	return 0, err
+}
+
+// readBehind reads when a consume-ok is held back: what the client has sent
+// behind its basic.consume mostly comes at once, and may be an error.
+func (c *Conn) readBehind(b []byte) (int, error) {
+	c.held.patient = false
+	_ = c.nc.SetReadDeadline(time.Now().Add(consumeGrace)) //nolint:forbidigo // a socket's deadline is wall-clock time
+	n, err := c.nc.Read(b)
+	_ = c.nc.SetReadDeadline(time.Time{})
+	if c.closing.Load() {
+		c.deadline(closeOkTimeout) // another goroutine's, which may just have gone
+	}
+	if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || c.closing.Load() {
+		return n, err
+	}
+	c.sendHeld()
+	c.speak()
+	return c.nc.Read(b)
 }
 
 // process handles the frames in the window.
@@ -392,17 +424,17 @@ func (c *Conn) unopened(channel uint16, id amqp.MethodID, args []byte) (*amqp.Er
 	return amqp.ConnectionErrorf(amqp.CodeChannelError, "expected 'channel.open'").At(id), nil
 }
 
-// holdConsumeOk keeps a consume-ok back until the end of the batch, or until
-// another reply is sent. RabbitMQ's queues send it, and a channel that has
+// holdConsumeOk keeps a consume-ok back until another reply is sent or nothing
+// follows for a moment. RabbitMQ's queues send it, and a channel that has
 // failed by then gets none. Until it is sent nothing is delivered.
 func (c *Conn) holdConsumeOk(k *consumer) {
 	c.sendHeld()
-	c.held = k
+	c.held = held{k, true}
 }
 
 func (c *Conn) sendHeld() {
-	if k := c.held; k != nil {
-		c.held = nil
+	if k := c.held.consumer; k != nil {
+		c.held.consumer = nil
 		c.out.announce(k, amqp.AppendMethod(nil, k.ch.id, &amqp.BasicConsumeOk{ConsumerTag: k.Tag}))
 	}
 }
@@ -453,11 +485,16 @@ func (c *Conn) flushPublished(here bool) *broker.Queue {
 func (c *Conn) endBatch(here bool) {
 	c.settles.flush()
 	q := c.flushPublished(here)
-	for _, done := range c.settled {
-		done(nil)
+	if len(c.settled) > 0 {
+		err := c.pub.Err()
+		for _, done := range c.settled {
+			done(err)
+		}
+		c.settled = c.settled[:0]
 	}
-	c.settled = c.settled[:0]
-	c.sendHeld()
+	if !here || !c.held.patient {
+		c.sendHeld()
+	}
 	if here && c.out.hush(false) {
 		c.speak()
 	}

@@ -129,7 +129,7 @@ func (c *Conn) commit(ch *channel) *amqp.Error {
 	done := make(chan error, 1)
 	refused := c.confirms.refusals.count
 	if _, logged := c.pub.Flush(func(err error) { done <- err }, false); !logged {
-		done <- nil
+		done <- c.pub.Err()
 	}
 	if err := <-done; err != nil {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "transaction not stored: %s", err.Error())

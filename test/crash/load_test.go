@@ -96,7 +96,7 @@ func run(ctx context.Context, l *Ledger, n *node, seed uint64, most int) (*load,
 			select {
 			case <-n.done: // it was quick to die
 				return d, nil
-			case <-time.After(time.Second):
+			case <-time.After(patience / 6):
 				return d, err
 			}
 		}
