@@ -2,6 +2,7 @@ package mgmt
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 
 	"github.com/warrenmq/warren/amqp"
@@ -128,5 +129,22 @@ func (t *truth) UnmarshalJSON(b []byte) error {
 	default:
 		return errBad("%.80s is neither true nor false", b)
 	}
+	return nil
+}
+
+// whole is a whole number that may also be written as a text.
+type whole int
+
+// UnmarshalJSON reads either form.
+func (n *whole) UnmarshalJSON(b []byte) error {
+	text := strings.Trim(string(b), `"`)
+	if text == "null" {
+		return nil
+	}
+	v, err := strconv.ParseInt(text, 10, 32)
+	if err != nil {
+		return errBad("%.80s is no whole number", b)
+	}
+	*n = whole(v)
 	return nil
 }

@@ -33,6 +33,7 @@ type call struct {
 
 	api    *API
 	req    *http.Request
+	header http.Header       // of the answer
 	values map[string]string // of the names in the path
 }
 
@@ -66,6 +67,12 @@ type created struct {
 	location string
 }
 
+// withStatus is an answer with another status.
+type withStatus struct {
+	status int
+	body   any
+}
+
 // login checks a request's credentials.
 func (a *API) login(r *http.Request) (caller, error) {
 	user, password, ok := r.BasicAuth()
@@ -90,11 +97,11 @@ func (a *API) serve(
 		writeError(w, err)
 		return
 	}
-	c := &call{caller: &who, api: a, req: req, values: make(map[string]string, len(values))}
+	c := &call{caller: &who, api: a, req: req, header: w.Header(), values: make(map[string]string, len(values))}
 	for i, name := range r.names() {
 		c.values[name] = values[i]
 	}
-	req.Body = http.MaxBytesReader(w, req.Body, maxPublish)
+	req.Body = http.MaxBytesReader(w, req.Body, maxDefinitions)
 	if err := c.allowed(r.need); err != nil {
 		writeError(w, err)
 		return
@@ -224,8 +231,10 @@ func (c *call) user() string {
 // read decodes the request's body; an empty one leaves v as it is.
 func (c *call) read(v any) error { return c.readUpTo(v, maxBody) }
 
-func (c *call) readUpTo(v any, most int64) error {
-	b, err := io.ReadAll(io.LimitReader(c.req.Body, most+1))
+func (c *call) readUpTo(v any, most int64) error { return decodeUpTo(c.req.Body, v, most) }
+
+func decodeUpTo(r io.Reader, v any, most int64) error {
+	b, err := io.ReadAll(io.LimitReader(r, most+1))
 	if err != nil {
 		return errBad("the body could not be read: %v", err)
 	}
@@ -251,6 +260,8 @@ func writeAnswer(w http.ResponseWriter, answer any) error {
 	case nil:
 		w.WriteHeader(http.StatusNoContent)
 		return nil
+	case withStatus:
+		status, answer = v.status, v.body
 	case created:
 		status, answer = http.StatusCreated, v.body
 		if v.location != "" {

@@ -66,7 +66,7 @@ func TestColumns(t *testing.T) {
 }
 
 // manyQueues makes n queues in the default vhost.
-func manyQueues(t testing.TB, a *API, n int) {
+func manyQueues(t *testing.T, a *API, n int) {
 	t.Helper()
 	v, _ := a.Broker.Vhost(meta.VhostRef{Cluster: a.Store.DefaultCluster().ID, Name: "/"})
 	actor := &broker.Actor{User: "t", Rights: a.all}
