@@ -22,10 +22,10 @@ var arrows = map[string][]string{
 	"warrentest":         {"internal/server", "internal/vfs", "internal/meta", "internal/auth"},
 	"internal/cli":       {"internal/server", "internal/transport", "internal/config", "internal/meta", "internal/auth", "internal/bench"},
 	"internal/transport": nil,
-	"internal/server":    {"internal/transport", "internal/storage", "internal/vfs", "internal/mgmt", "internal/session", "internal/broker", "internal/meta", "internal/policy", "internal/auth"},
-	"internal/mgmt":      {"internal/session", "internal/broker", "internal/queue", "internal/meta", "internal/policy", "internal/auth", "amqp"},
-	"internal/session":   {"internal/broker", "internal/queue", "internal/meta", "internal/auth", "amqp"},
-	"internal/broker":    {"internal/route", "internal/queue", "internal/slab", "internal/pmap", "internal/meta", "internal/policy", "internal/auth", "amqp"},
+	"internal/server":    {"internal/history", "internal/transport", "internal/storage", "internal/vfs", "internal/mgmt", "internal/session", "internal/broker", "internal/meta", "internal/policy", "internal/auth"},
+	"internal/mgmt":      {"internal/history", "internal/process", "internal/session", "internal/broker", "internal/queue", "internal/meta", "internal/policy", "internal/auth", "amqp"},
+	"internal/session":   {"internal/history", "internal/broker", "internal/queue", "internal/meta", "internal/auth", "amqp"},
+	"internal/broker":    {"internal/history", "internal/route", "internal/queue", "internal/slab", "internal/pmap", "internal/meta", "internal/policy", "internal/auth", "amqp"},
 	"internal/meta":      {"internal/policy", "internal/auth", "amqp"},
 	"internal/policy":    {"amqp"},
 	"internal/auth":      {"amqp"},
@@ -39,7 +39,7 @@ var arrows = map[string][]string{
 }
 
 // pure packages touch nothing outside: no I/O, lock, clock or chance.
-var pure = []string{"internal/queue", "internal/route", "internal/policy", "internal/pmap", "internal/slab"}
+var pure = []string{"internal/history", "internal/queue", "internal/route", "internal/policy", "internal/pmap", "internal/slab"}
 
 // impure are standard packages that a pure package may not import.
 var impure = []string{"os", "net", "net/http", "sync", "sync/atomic", "time", "context", "log", "log/slog", "math/rand", "math/rand/v2", "io"}

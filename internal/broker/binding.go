@@ -261,7 +261,10 @@ func (v *Vhost) checkEnds(a *Actor, b *Binding) *amqp.Error {
 	if b.Source == "" || b.Destination == "" && b.DestinationKind == KindExchange {
 		return errDefaultExchange()
 	}
-	return v.checkBind(a, auth.Read, KindExchange, b.Source)
+	if err := v.checkBind(a, auth.Read, KindExchange, b.Source); err != nil {
+		return err
+	}
+	return v.CheckTopic(a, auth.Read, b.Source, b.Key)
 }
 
 // bindTarget finds a binding's destination; a nil actor may use all.

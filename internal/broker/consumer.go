@@ -133,12 +133,7 @@ func (c *Consumer) Take(limit, budget int, dst []queue.Delivery) []queue.Deliver
 	}
 	n := len(dst)
 	dst = q.state.Take(&c.state, limit, budget, dst, &q.fx)
-	for i := n; i < len(dst); i++ {
-		q.stats.Delivered++
-		if dst[i].Redelivered {
-			q.stats.Redelivered++
-		}
-	}
+	q.stats.took(dst[n:], c.NoAck)
 	q.finishLater(q.release())
 	if !q.settleLevel(dst[n:]) {
 		return dst[:n]
@@ -170,13 +165,15 @@ func (v *Vhost) Get(a *Actor, name string, noAck bool) (q *Queue, d queue.Delive
 			left = q.state.Ready()
 		}
 		if ok {
-			q.stats.Got++
+			q.stats.got(&d, noAck)
 		}
 		more = q.fx.Load && !q.broken
 		q.unlock()
 	}
 	if ok = ok && q.settleLevel([]queue.Delivery{d}); ok {
 		q.count(&d)
+	} else {
+		q.gotNothing()
 	}
 	return q, d, left, ok, nil
 }

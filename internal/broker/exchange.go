@@ -27,6 +27,7 @@ type Exchange struct {
 	chance    bool    // it looks at route.Message.Chance
 	history   *recent // of type x-recent-history
 	lost      *recent // what went to no queue
+	counts    *exchangeCounts
 	routes    route.Table[Destination]
 }
 
@@ -42,6 +43,7 @@ func (x *Exchange) open(memory *Memory) bool {
 	x.routes = routes
 	x.chooses, x.chance = route.Chooses(x.Type), route.ByChance(x.Type)
 	x.sticky = x.Type == "direct" || x.Type == "fanout" || x.Type == "topic" || x.Type == route.ModulusHash
+	x.counts = &exchangeCounts{}
 	x.lost = &recent{messages: unroutableMessages, bytes: unroutableBytes, memory: memory}
 	if x.Type == route.RecentHistory {
 		n, _ := route.HistoryLength(x.Arguments)
@@ -261,6 +263,14 @@ func unknownExchangeType(t string) *amqp.Error {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "exchange type '%s' is not supported yet", t)
 	}
 	return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "unknown exchange type '%s'", t)
+}
+
+// ExchangeTypes are the types that an exchange can have.
+func ExchangeTypes() []string {
+	return []string{
+		"direct", "fanout", "headers", "topic", route.ConsistentHash, route.LocalRandom, route.ModulusHash, route.Random,
+		route.RecentHistory,
+	}
 }
 
 func boolText(b bool) string {

@@ -18,6 +18,7 @@ func (v *Vhost) bury(q *Queue, dead []queue.Dead) []follow {
 	}
 	var seqs []uint64
 	for i := range dead {
+		v.counts.died(dead[i].Reason)
 		if dead[i].Persistent {
 			seqs = append(seqs, dead[i].Seq)
 		}

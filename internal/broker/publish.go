@@ -48,6 +48,7 @@ type Publisher struct {
 	slabs slab.Writer
 	log   Log
 
+	tally tally
 	// The last route: most publishers send to one place.
 	top    *topology
 	route  []byte
@@ -157,7 +158,9 @@ func (p *Publisher) Publish(m *Message) (int, *amqp.Error) {
 	if err := p.find(m); err != nil {
 		return 0, err
 	}
+	p.count(len(p.queues) + p.replied)
 	if len(p.queues)+p.replied == 0 {
+		p.tally.settle(p.vhost.counts)
 		p.from.lost.add(m)
 		return 0, nil
 	}
@@ -171,6 +174,7 @@ func (p *Publisher) Again(m *Message) bool {
 	if !p.sticky || len(p.queues) == 0 || p.top != p.vhost.top.Load() || !bytes.Equal(p.route, m.Route) {
 		return false
 	}
+	p.count(len(p.queues))
 	p.enter(m)
 	return true
 }
@@ -277,6 +281,7 @@ func (p *Publisher) Flush(durable func(error), here bool) (longest *Queue, logge
 
 // flush is Flush but for what follows from it in the queues: p.then.
 func (p *Publisher) flush(durable func(error), here bool) (longest *Queue, logged bool) {
+	p.tally.settle(p.vhost.counts)
 	for i := range p.runs {
 		r := &p.runs[i]
 		logged := slices.ContainsFunc(r.images, func(image int) bool { return image >= 0 })

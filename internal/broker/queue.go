@@ -45,7 +45,7 @@ type Queue struct {
 	ahead     chan struct{} // closed when consumers have caught up; nil: nobody waits
 	broken    bool          // messages could not be read: the process ends
 	logged    int64         // of state, bytes as counted in memory
-	stats     QueueStats
+	stats     queueCounts
 
 	// A settle must not come before its put in the log: while batches that
 	// are in state are on their way there, settles gather.
@@ -60,19 +60,6 @@ type Queue struct {
 
 	level level
 	lanes []level // of a queue with priorities: x-max-priority
-}
-
-// QueueStats are a queue's counters since it was made.
-type QueueStats struct {
-	Published, Delivered, Redelivered, Acked, Got uint64
-}
-
-// QueueView is what can be seen of a queue at one moment.
-type QueueView struct {
-	Ready, Unacked, Consumers int
-	ReadyBytes, Bytes         int64
-	Stats                     QueueStats
-	List                      []ConsumerView
 }
 
 // QueueDeclare asks for a queue (queue.declare, §1.7.2.1).
@@ -106,6 +93,7 @@ func (v *Vhost) DeclareQueue(a *Actor, d QueueDeclare) (*Queue, *amqp.Error) {
 	if v.closed {
 		return nil, v.gone()
 	}
+	v.counts.QueuesDeclared.Add(1)
 	if q, ok := v.Queue(d.Name); ok {
 		return q, v.equalQueue(a, q, &d)
 	}
@@ -185,6 +173,7 @@ func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
 	q.mu.Lock()
 	q.unlock() // it may expire
 	v.change(func(t *topology) { t.queues = t.queues.Set(q.Name, q) })
+	v.counts.QueuesCreated.Add(1)
 	return q, nil
 }
 
@@ -335,6 +324,7 @@ func (v *Vhost) removeQueue(q *Queue) *amqp.Error {
 		}
 	}
 	v.change(func(t *topology) { t.queues = t.queues.Delete(q.Name) })
+	v.counts.QueuesDeleted.Add(1)
 	v.forgetBindings(v.bindings.destination(endpoint{KindQueue, q.Name}))
 	return nil
 }
@@ -535,6 +525,7 @@ func (q *Queue) close() int {
 		return 0
 	}
 	q.closed = true
+	q.env.counts.leave(&q.stats.QueueStats)
 	n := q.state.Ready()
 	all := append([]*queue.Consumer(nil), q.state.All()...)
 	cold := q.state.Discard()
@@ -553,9 +544,14 @@ func (q *Queue) close() int {
 	return n
 }
 
-func (q *Queue) tick() {
+// tick lets the queue do what may wait; sample is the time in Unix
+// milliseconds when it is to be sampled, or 0.
+func (q *Queue) tick(sample int64) {
 	q.mu.Lock()
 	q.state.Tick(&q.fx)
+	if sample != 0 {
+		q.stats.history.Add(sample, q.sample())
+	}
 	q.unlock()
 }
 
@@ -567,19 +563,3 @@ func (q *Queue) Ready() int { return int(q.ready.Load()) }
 
 // Consumers returns the number of consumers.
 func (q *Queue) Consumers() int { return int(q.consumers.Load()) }
-
-// View returns what can be seen of the queue.
-func (q *Queue) View() QueueView {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	w := QueueView{
-		Ready: q.state.Ready(), Unacked: q.state.Unacked(), Consumers: q.state.Consumers(),
-		ReadyBytes: q.state.ReadyBytes(), Bytes: q.state.Bytes(), Stats: q.stats,
-	}
-	for _, c := range q.state.All() {
-		if owner, ok := c.Owner.(*Consumer); ok {
-			w.List = append(w.List, owner.view())
-		}
-	}
-	return w
-}

@@ -125,6 +125,7 @@ func open(env *Env, c *config.Config, failed func(error)) (*server.Server, error
 	s, err := server.Open(server.Options{
 		Logger: log, Storage: st, Failed: failed, Version: env.Version, ClusterName: "warren", Heartbeat: c.Heartbeat,
 		MaxMessageSize: c.MaxMessageSize, MemoryLimit: c.MemoryLimit, HotWindow: c.HotWindow, MaxConnections: c.MaxConnections, Address: c.Advertise,
+		Data:             c.Data,
 		CertificateLogin: auth.CertificateLogin(c.TLSLogin),
 	})
 	if err != nil {

@@ -75,12 +75,12 @@ func (a *API) clusterVhosts(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := []vhostView{}
+	all := []vhostView{}
 	for _, v := range vhosts {
-		list = append(list, a.vhostView(v))
+		all = append(all, a.vhostView(v, spans{}))
 	}
-	slices.SortFunc(list, func(x, y vhostView) int { return compareText(x.Name, y.Name) })
-	return list, nil
+	slices.SortFunc(all, func(x, y vhostView) int { return compareText(x.Name, y.Name) })
+	return views(c, all, func(v vhostView) string { return v.Vhost })
 }
 
 func (a *API) getClusterVhost(c *call) (any, error) {
@@ -88,7 +88,7 @@ func (a *API) getClusterVhost(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.vhostView(v), nil
+	return c.one(a.vhostView(v, spans{}))
 }
 
 func (a *API) putClusterVhost(c *call) (any, error) { return a.storeVhost(c, c.ref()) }

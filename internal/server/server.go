@@ -15,6 +15,7 @@ import (
 
 	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/history"
 	"github.com/warrenmq/warren/internal/meta"
 	"github.com/warrenmq/warren/internal/mgmt"
 	"github.com/warrenmq/warren/internal/session"
@@ -38,6 +39,7 @@ type Options struct {
 	HotWindow            int64  // bytes of messages, see broker.Options
 	MaxConnections       int    // 0: no limit
 	Address              string // host:port that clients are told
+	Data                 string // the data directory, to show; empty: none
 	// CertificateLogin is the part of a client's certificate that names its role.
 	CertificateLogin auth.CertificateLogin
 }
@@ -63,6 +65,7 @@ type Server struct {
 	mu        sync.Mutex // guards what follows
 	listeners []net.Listener
 	web       []*http.Server
+	places    []mgmt.Listener // where the node listens, to show
 	closed    bool
 }
 
@@ -197,12 +200,15 @@ func wireName(c meta.Cluster, v meta.Vhost) string {
 func (s *Server) tick(ctx context.Context) {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
-	for {
+	for n := 1; ; n++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
 			s.broker.Tick()
+			if n%history.Every == 0 {
+				s.api.Sample()
+			}
 		}
 	}
 }

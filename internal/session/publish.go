@@ -264,6 +264,9 @@ func (c *Conn) publish(ch *channel, m *message) *amqp.Error {
 			return at(err)
 		}
 	}
+	if err := c.mayPublishBy(&msg); err != nil {
+		return at(err)
+	}
 	if ch.tx != nil {
 		if err := c.publishLater(ch, &msg, m.mandatory); err != nil {
 			return at(err)
@@ -297,7 +300,10 @@ func (c *Conn) route(ch *channel, msg *broker.Message, mandatory bool) *amqp.Err
 	if err != nil {
 		return err
 	}
-	c.published++
+	c.countPublish(ch)
+	if n == 0 {
+		c.countUnroutable(ch, mandatory)
+	}
 	if n == 0 && mandatory {
 		c.sendReturn(ch, msg)
 	}
@@ -334,6 +340,24 @@ func (c *Conn) mayPublish(exchange []byte) *amqp.Error {
 		return err
 	}
 	c.wrote.rights, c.wrote.exchange = a.Rights, append(c.wrote.exchange[:0], exchange...)
+	return nil
+}
+
+// mayPublishBy checks the routing keys, if the role's topic permissions narrow
+// them.
+func (c *Conn) mayPublishBy(m *broker.Message) *amqp.Error {
+	a := c.actor.Load()
+	if !a.Rights.Narrowed() {
+		return nil
+	}
+	if err := c.vhost.CheckTopic(a, auth.Write, string(m.Exchange), string(m.Key)); err != nil {
+		return err
+	}
+	for _, key := range m.Extra {
+		if err := c.vhost.CheckTopic(a, auth.Write, string(m.Exchange), string(key)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -94,6 +94,9 @@ func (c *Conn) settle(ch *channel, tag uint64, multiple bool, what fate) *amqp.E
 	if ch.starved != nil {
 		c.feed(ch)
 	}
+	if known && what == acked {
+		ch.did.Acked += uint64(len(c.taken))
+	}
 	ch.mu.Unlock()
 	if !known {
 		return unknownTag(tag)

@@ -85,6 +85,9 @@ func (c *Conn) txMethod(ch *channel, m amqp.Method) *amqp.Error {
 		}
 		if ch.tx == nil {
 			ch.tx = &transaction{}
+			ch.mu.Lock()
+			ch.mode.Tx = true
+			ch.mu.Unlock()
 		}
 		c.send(ch.id, &amqp.TxSelectOk{})
 		return nil
