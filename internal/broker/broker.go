@@ -155,7 +155,7 @@ func (b *Broker) RemoveVhost(ref meta.VhostRef) (*Vhost, bool) {
 // Tick lets every queue do what may wait. The server calls it every second.
 func (b *Broker) Tick() {
 	for _, v := range b.Vhosts() {
-		for _, q := range v.Queues() {
+		for _, q := range v.stores() {
 			q.tick()
 		}
 	}

@@ -79,7 +79,7 @@ func New(o Options) (*API, error) {
 	for _, list := range [][]route{
 		a.overviewRoutes(), a.clusterRoutes(), a.roleRoutes(), a.vhostRoutes(), a.userRoutes(), a.permissionRoutes(),
 		a.exchangeRoutes(), a.queueRoutes(), a.bindingRoutes(), a.connectionRoutes(), a.healthRoutes(),
-		a.policyRoutes(), a.limitRoutes(),
+		a.policyRoutes(), a.limitRoutes(), a.delayedRoutes(),
 	} {
 		a.routes = append(a.routes, list...)
 	}

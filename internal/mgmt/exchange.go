@@ -33,7 +33,8 @@ type exchangeView struct {
 
 	policied
 
-	Unroutable *unroutableView `json:"unroutable,omitempty"` // of a single exchange
+	Unroutable *unroutableView `json:"unroutable,omitempty"`       // of a single exchange
+	Delayed    *int            `json:"messages_delayed,omitempty"` // of type x-delayed-message
 }
 
 // unroutableView is what an exchange could not route to any queue.
@@ -66,9 +67,13 @@ func newUnroutableView(x *broker.Exchange, readable bool) *unroutableView {
 }
 
 func newExchangeView(v *broker.Vhost, x *broker.Exchange) exchangeView {
-	return exchangeView{
-		x.Name, v.Wire(), x.Type, x.Durable, x.AutoDelete, x.Internal, arguments(x.Arguments), newPolicied(x.Policy()), nil,
+	w := exchangeView{
+		x.Name, v.Wire(), x.Type, x.Durable, x.AutoDelete, x.Internal, arguments(x.Arguments), newPolicied(x.Policy()), nil, nil,
 	}
+	if n, ok := x.Pending(); ok {
+		w.Delayed = &n
+	}
+	return w
 }
 
 func (a *API) listExchanges(c *call) (any, error) {
