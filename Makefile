@@ -6,7 +6,7 @@ INSIDE   = $$($(GO) list ./... | grep -v -e /test/crash -e /internal/bench)
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## bin/warren, a static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/warren ./cmd/warren
@@ -44,4 +44,7 @@ fuzz: ## every fuzz target for FUZZTIME (default 30s) each
 crash: deps ## kill, fault and unplug the real process, at release size (about an hour)
 	CYCLES=200 POINTS=200 SYNCS=50 WARREN_TEST_DEPS=1 $(GO) test -count 1 -v -timeout 3h ./test/crash
 
-.PHONY: help build run check fmt vet lint generate test deps race fuzz crash
+conformance: deps ## other people's suites against Warren, beside RabbitMQ's own counts (about 5 minutes; CONFORMANCE=directory)
+	test/conformance/run.sh
+
+.PHONY: help build run check fmt vet lint generate test deps race fuzz crash conformance

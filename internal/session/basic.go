@@ -69,10 +69,14 @@ func (c *Conn) consume(ch *channel, m *amqp.BasicConsume) *amqp.Error {
 	if tag == "" {
 		tag = broker.ServerName("amq.ctag-")
 	}
-	if _, ok := ch.consumers[tag]; ok || ch.reply != nil && ch.reply.tag == tag {
+	ch.mu.Lock() // a queue that is deleted takes its consumers away
+	_, used := ch.consumers[tag]
+	many := len(ch.consumers)
+	ch.mu.Unlock()
+	if used || ch.reply != nil && ch.reply.tag == tag {
 		return amqp.ConnectionErrorf(amqp.CodeNotAllowed, "attempt to reuse consumer tag '%s'", tag)
 	}
-	if len(ch.consumers) >= MaxConsumersPerChannel {
+	if many >= MaxConsumersPerChannel {
 		return amqp.ConnectionErrorf(amqp.CodeNotAllowed, "reached maximum (%d) of consumers per channel", MaxConsumersPerChannel)
 	}
 	if m.Queue == broker.ReplyQueue {
@@ -85,7 +89,7 @@ func (c *Conn) consume(ch *channel, m *amqp.BasicConsume) *amqp.Error {
 	}
 	k.prefix = deliverPrefix(ch.id, tag)
 	return c.vhost.Consume(c.actor.Load(), name, &k.Consumer, k, func() {
-		k.source = source{queue: k.Queue(), consumer: &k.Consumer}
+		k.source = source{queue: k.Queue(), consumer: &k.Consumer, prefetch: k.Prefetch}
 		ch.mu.Lock()
 		ch.consumers[tag] = k
 		ch.mu.Unlock()

@@ -51,8 +51,9 @@ func (k *consumer) Wake(*broker.Consumer) { k.out.run(k) }
 
 // Carry implements broker.Waker.
 func (k *consumer) Carry(*broker.Consumer) {
-	k.out.mark(k)
-	k.conn.speak()
+	if !k.out.mark(k) {
+		k.conn.speak()
+	}
 }
 
 // Cancelled implements broker.Waker: the queue was deleted.
@@ -110,8 +111,8 @@ func (c *Conn) failChannel(ch *channel, e *amqp.Error) {
 	c.flush()
 	c.log.Warn("channel closed by an error", c.attrs(ch, e)...)
 	c.endChannel(ch)
-	if c.held != nil && c.held.ch == ch {
-		c.held = nil
+	if k := c.held.consumer; k != nil && k.ch == ch {
+		c.held.consumer = nil
 	}
 	ch.closing = true
 	c.send(ch.id, &amqp.ChannelClose{

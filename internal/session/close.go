@@ -26,17 +26,21 @@ func (c *Conn) fail(e *amqp.Error) error {
 	c.flush()
 	c.log.Warn("connection closed by an error", c.attrs(nil, e)...)
 	c.endChannels()
+	c.held.consumer = nil // never announced, as RabbitMQ's queues would answer too late
 	c.sendClose(e)
 	return nil
 }
 
-// sendClose sends connection.close once and bounds the wait for its answer.
+// sendClose sends connection.close once and bounds the wait for its answer. It
+// is called by the reader and by others.
 func (c *Conn) sendClose(e *amqp.Error) {
 	if c.closing.Swap(true) {
 		return
 	}
-	c.send(0, &amqp.ConnectionClose{
-		ReplyCode: e.Code, ReplyText: e.ReplyText(), ClassID: e.Class, MethodID: e.Method,
+	c.out.add(func(b []byte) []byte {
+		return amqp.AppendMethod(b, 0, &amqp.ConnectionClose{
+			ReplyCode: e.Code, ReplyText: e.ReplyText(), ClassID: e.Class, MethodID: e.Method,
+		})
 	})
 	c.deadline(closeOkTimeout)
 }
@@ -119,7 +123,7 @@ const closeOk = "\x01\x00\x00\x00\x00\x00\x04\x00\x0a\x00\x33\xce"
 func (c *Conn) logEnd(err error) {
 	var timeout net.Error
 	switch {
-	case errors.Is(err, io.EOF) && c.vhost == nil && c.win.w == 0: // a health check
+	case errors.Is(err, io.EOF) && c.vhost == nil && c.got.win.w == 0: // a health check
 	case errors.As(err, &timeout) && timeout.Timeout() && c.vhost == nil:
 		c.log.Warn("handshake not finished in time", slog.Duration("limit", HandshakeTimeout))
 	default:

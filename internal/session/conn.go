@@ -2,7 +2,6 @@ package session
 
 import (
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -19,9 +18,6 @@ import (
 const (
 	windowMin = 4 << 10
 	windowMax = 256 << 10
-	// hereMax is how many bytes a read brings at most that is worked off, to
-	// the end, by the reader.
-	hereMax = 16 << 10
 	// memoryNap is how often a publisher that waits for memory looks again.
 	memoryNap = 10 * time.Millisecond
 )
@@ -46,7 +42,7 @@ type Conn struct {
 	impersonator bool
 	frameMax     uint32
 	channelMax   uint16
-	win          window
+	got          reading
 	last         *channel // of the last frame
 	pub          *broker.Publisher
 	published    uint64 // in the present batch
@@ -57,7 +53,7 @@ type Conn struct {
 	confirms     confirms
 	confirming   []confirmTag
 	settled      []func(error) // confirms of the batch that needed no log
-	held         *consumer     // its consume-ok waits for the batch's end
+	held         held
 	blockedSent  bool
 
 	mu       sync.Mutex          // guards changes of channels and reads by others
@@ -72,14 +68,13 @@ type Conn struct {
 	writerDone chan struct{}
 
 	w   writer
-	raw syscall.RawConn // writes without waiting; nil: that cannot be done
+	raw syscall.RawConn // reads and writes without waiting; nil: that cannot be done
 }
 
-// window is the bytes that were read and not yet taken.
-type window struct {
-	buf  []byte
-	r, w int
-	want int // bytes that the next frames need in one piece, 0: not known
+// held is a consume-ok that waits for what the client sends behind it.
+type held struct {
+	consumer *consumer // nil: none
+	patient  bool      // once
 }
 
 // Serve runs a connection until it ends, and closes it.
@@ -105,64 +100,9 @@ func Serve(cfg *Config, nc net.Conn) {
 	c.end(err)
 }
 
-// readLoop takes what each read brings, whole frames first to last.
-func (c *Conn) readLoop() error {
-	for {
-		n, err := c.fill()
-		if err != nil {
-			return err
-		}
-		here := n <= hereMax && c.raw != nil
-		if here {
-			c.out.hush(true)
-		}
-		if err := c.process(); err != nil {
-			c.out.hush(false)
-			c.out.kick()
-			return err
-		}
-		c.endBatch(here)
-		c.out.wait()
-	}
-}
-
-// fill reads once more into the window, n bytes.
-func (c *Conn) fill() (n int, err error) {
-	w := &c.win
-	switch {
-	case w.r == w.w:
-		w.r, w.w = 0, 0
-	case w.r > 0 && (len(w.buf)-w.w < len(w.buf)/4 || w.want > len(w.buf)-w.r):
-		w.w = copy(w.buf, w.buf[w.r:w.w])
-		w.r = 0
-	}
-	if need := max(windowMin, w.want); w.r == 0 && (len(w.buf) < need || w.w == len(w.buf)) {
-		size := max(windowMin, len(w.buf))
-		for size < need || size == w.w {
-			size *= 2
-		}
-		next := make([]byte, size)
-		copy(next, w.buf[:w.w])
-		w.buf = next
-	}
-	n, err = c.nc.Read(w.buf[w.w:])
-	w.w += n
-	if n > 0 {
-		c.received.Store(c.cfg.Registry.now())
-		if w.w == len(w.buf) && len(w.buf) < windowMax {
-			w.want = 2 * len(w.buf) // the socket holds more than the window takes
-		}
-		return n, nil
-	}
-	if err == nil {
-		err = io.ErrNoProgress
-	}
-	return 0, err
-}
-
 // process handles the frames in the window.
 func (c *Conn) process() error {
-	w := &c.win
+	w := &c.got.win
 	w.want = max(0, min(w.want, windowMax))
 	if len(w.buf) >= w.want {
 		w.want = 0
@@ -392,17 +332,17 @@ func (c *Conn) unopened(channel uint16, id amqp.MethodID, args []byte) (*amqp.Er
 	return amqp.ConnectionErrorf(amqp.CodeChannelError, "expected 'channel.open'").At(id), nil
 }
 
-// holdConsumeOk keeps a consume-ok back until the end of the batch, or until
-// another reply is sent. RabbitMQ's queues send it, and a channel that has
+// holdConsumeOk keeps a consume-ok back until another reply is sent or nothing
+// follows for a moment. RabbitMQ's queues send it, and a channel that has
 // failed by then gets none. Until it is sent nothing is delivered.
 func (c *Conn) holdConsumeOk(k *consumer) {
 	c.sendHeld()
-	c.held = k
+	c.held = held{k, true}
 }
 
 func (c *Conn) sendHeld() {
-	if k := c.held; k != nil {
-		c.held = nil
+	if k := c.held.consumer; k != nil {
+		c.held.consumer = nil
 		c.out.announce(k, amqp.AppendMethod(nil, k.ch.id, &amqp.BasicConsumeOk{ConsumerTag: k.Tag}))
 	}
 }
@@ -444,36 +384,6 @@ func (c *Conn) flushPublished(here bool) *broker.Queue {
 		c.settled = append(c.settled, done)
 	}
 	return q
-}
-
-// endBatch ends what one read brought: flush, then let consumers catch up.
-// With here the read brought little, and what it leads to is done by this
-// goroutine: waking another one costs more.
-func (c *Conn) endBatch(here bool) {
-	c.settles.flush()
-	q := c.flushPublished(here)
-	if len(c.settled) > 0 {
-		err := c.pub.Err()
-		for _, done := range c.settled {
-			done(err)
-		}
-		c.settled = c.settled[:0]
-	}
-	c.sendHeld()
-	if here && c.out.hush(false) {
-		c.speak()
-	}
-	if c.published == 0 {
-		return
-	}
-	c.publishes.Add(c.published)
-	c.published = 0
-	if q != nil && q.Ahead() {
-		q.CatchUp()
-	}
-	if reason := c.cfg.Broker.Blocked(); reason != "" {
-		c.waitForRoom(reason)
-	}
 }
 
 // waitForRoom stops reading from a publisher until there is memory or disk

@@ -170,6 +170,12 @@ func open(t *testing.T, b *warrentest.Broker) *peer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return greet(t, nc)
+}
+
+// greet goes through the handshake.
+func greet(t *testing.T, nc net.Conn) *peer {
+	t.Helper()
 	t.Cleanup(func() { _ = nc.Close() })
 	p := &peer{nc, bufio.NewReader(nc)}
 	hello := []byte("AMQP\x00\x00\x09\x01")
