@@ -173,12 +173,8 @@ func (s *State) Freeze(most int64) (kept []Kept, ok bool) {
 		c.slots = c.slots[:n:n] // sealed: what comes next begins another chunk
 	}
 	for i := range c.slots {
-		sl := &c.slots[i]
-		if sl.state() != stateGone {
-			kept = append(kept, Kept{Seq: c.first + uint64(i), Redelivered: sl.meta&metaRedelivered != 0, Message: Message{
-				Slab: s.slots.rows.all[sl.row].slab, Off: sl.off, Size: sl.size, RouteLen: uint16(sl.routeLen()), //nolint:gosec // it came as one
-				Persistent: sl.meta&metaPersistent != 0, Dead: sl.meta&metaDead != 0, Deadline: c.deadline(i),
-			}})
+		if c.slots[i].state() != stateGone {
+			kept = append(kept, s.kept(c, i))
 		}
 	}
 	return kept, len(kept) > 0

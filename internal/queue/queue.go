@@ -475,7 +475,7 @@ func (s *State) bury(seq uint64, sl *slot, why Reason, fx *Effects) {
 	persistent := sl.meta&metaPersistent != 0
 	fx.Dead = append(fx.Dead, Dead{
 		Seq: seq, Image: s.slots.image(sl), RouteLen: sl.routeLen(), Persistent: persistent, Dead: sl.meta&metaDead != 0,
-		Reason: why,
+		Seen: sl.meta&metaRedelivered != 0, Reason: why,
 	})
 	n := len(fx.Settled)
 	s.forget(seq, sl, fx)
