@@ -157,10 +157,10 @@ func (v *Vhost) bind(a *Actor, b *Binding) (kept []keptImage, dest Destination, 
 
 // checkBinding checks what exchange x demands of a new binding.
 func (v *Vhost) checkBinding(x *Exchange, b *Binding) *amqp.Error {
-	if err := route.Check(x.Type, b.Key, b.Arguments); err != nil {
+	if err := route.Check(x.kind, b.Key, b.Arguments); err != nil {
 		return asError(err)
 	}
-	if x.Type == route.LocalRandom && b.DestinationKind == KindExchange {
+	if x.kind == route.LocalRandom && b.DestinationKind == KindExchange {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "Destination not found")
 	}
 	if x.chooses && x.routes.Len() >= route.MaxChoices {

@@ -256,14 +256,13 @@ func (v *Vhost) Totals() (VhostSample, []history.Sample[VhostSample]) {
 // tick lets the vhost's queues do what may wait, and samples everything when
 // sample is not 0.
 func (v *Vhost) tick(sample int64) {
-	top := v.top.Load()
-	for _, q := range top.queues.All() {
+	for _, q := range v.stores() {
 		q.tick(sample)
 	}
 	if sample == 0 {
 		return
 	}
-	for _, x := range top.exchanges.All() {
+	for _, x := range v.top.Load().exchanges.All() {
 		x.counts.mu.Lock()
 		x.counts.history.Add(sample, x.counts.stats())
 		x.counts.mu.Unlock()

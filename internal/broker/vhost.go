@@ -115,6 +115,18 @@ func (v *Vhost) Queues() []*Queue {
 	return list
 }
 
+// stores returns all that keep messages: the queues, and what waits in
+// exchanges.
+func (v *Vhost) stores() []*Queue {
+	list := v.Queues()
+	for _, x := range v.top.Load().exchanges.All() {
+		if x.delayed != nil {
+			list = append(list, x.delayed)
+		}
+	}
+	return list
+}
+
 // change builds the next snapshot from the present one; v.mu is held.
 func (v *Vhost) change(f func(t *topology)) {
 	next := *v.top.Load()

@@ -97,7 +97,7 @@ func New(o Options) (*API, error) {
 		a.overviewRoutes(), a.clusterRoutes(), a.roleRoutes(), a.vhostRoutes(), a.userRoutes(), a.permissionRoutes(),
 		a.exchangeRoutes(), a.queueRoutes(), a.bindingRoutes(), a.connectionRoutes(), a.healthRoutes(),
 		a.policyRoutes(), a.limitRoutes(), a.nodeRoutes(), a.channelRoutes(), a.consumerRoutes(), a.parameterRoutes(),
-		a.topicRoutes(), a.staticRoutes(), a.definitionRoutes(), a.metricRoutes(),
+		a.topicRoutes(), a.staticRoutes(), a.definitionRoutes(), a.metricRoutes(), a.delayedRoutes(),
 	} {
 		a.routes = append(a.routes, list...)
 	}

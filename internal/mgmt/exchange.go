@@ -36,9 +36,10 @@ type exchangeView struct {
 	policied
 
 	Stats      *exchangeStatsView `json:"message_stats,omitempty"`
-	Unroutable *unroutableView    `json:"unroutable,omitempty"` // of a single exchange
-	Incoming   *[]any             `json:"incoming,omitempty"`   // the same
-	Outgoing   *[]any             `json:"outgoing,omitempty"`
+	Unroutable *unroutableView    `json:"unroutable,omitempty"`       // of a single exchange
+	Delayed    *int               `json:"messages_delayed,omitempty"` // of type x-delayed-message
+	Incoming   *[]any             `json:"incoming,omitempty"`         // of a single exchange
+	Outgoing   *[]any             `json:"outgoing,omitempty"`         // the same
 }
 
 // unroutableView is what an exchange could not route to any queue.
@@ -72,10 +73,14 @@ func newUnroutableView(x *broker.Exchange, readable bool) *unroutableView {
 
 func newExchangeView(v *broker.Vhost, x *broker.Exchange, want span) exchangeView {
 	stats, list := x.Stats()
-	return exchangeView{
+	w := exchangeView{
 		Name: x.Name, Vhost: v.Wire(), Type: x.Type, Durable: x.Durable, AutoDelete: x.AutoDelete, Internal: x.Internal,
 		Arguments: arguments(x.Arguments), User: internalUser, policied: newPolicied(x.Policy()), Stats: newExchangeStats(stats, list, want),
 	}
+	if n, ok := x.Pending(); ok {
+		w.Delayed = &n
+	}
+	return w
 }
 
 // internalUser is who made what nobody in particular made.

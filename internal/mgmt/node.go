@@ -315,7 +315,7 @@ func (a *API) nodeView(s span) nodeView {
 // plugins are RabbitMQ's plugins whose work Warren does.
 func plugins() []string {
 	return []string{
-		"rabbitmq_consistent_hash_exchange", "rabbitmq_management", "rabbitmq_management_agent", "rabbitmq_prometheus",
+		"rabbitmq_consistent_hash_exchange", "rabbitmq_delayed_message_exchange", "rabbitmq_management", "rabbitmq_management_agent", "rabbitmq_prometheus",
 		"rabbitmq_random_exchange", "rabbitmq_recent_history_exchange", "rabbitmq_web_dispatch",
 	}
 }

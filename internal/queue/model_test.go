@@ -123,7 +123,7 @@ func (x *machine) done() {
 	for seq := range x.m.state {
 		hot += 16
 		if x.m.pers[seq] {
-			pers += 16
+			pers += 16 + LogOverhead
 		}
 	}
 	if x.s.HotBytes() != hot || x.s.PersistentBytes() != pers {

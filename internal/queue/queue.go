@@ -163,7 +163,7 @@ func (s *State) push(m *Message, fx *Effects) {
 	s.readyBytes += int64(m.Size)
 	s.bytes += int64(m.Size)
 	if m.Persistent {
-		s.persistentBytes += int64(m.Size)
+		s.persistentBytes += int64(m.Size) + LogOverhead
 	}
 }
 
@@ -308,7 +308,7 @@ func (s *State) forget(seq uint64, sl *slot, fx *Effects) {
 	}
 	if sl.meta&metaPersistent != 0 {
 		fx.Settled = append(fx.Settled, seq)
-		s.persistentBytes -= int64(sl.size)
+		s.persistentBytes -= int64(sl.size) + LogOverhead
 	}
 	s.slots.remove(seq, s.lane(seq).head)
 }
@@ -475,7 +475,7 @@ func (s *State) bury(seq uint64, sl *slot, why Reason, fx *Effects) {
 	persistent := sl.meta&metaPersistent != 0
 	fx.Dead = append(fx.Dead, Dead{
 		Seq: seq, Image: s.slots.image(sl), RouteLen: sl.routeLen(), Persistent: persistent, Dead: sl.meta&metaDead != 0,
-		Reason: why,
+		Seen: sl.meta&metaRedelivered != 0, Reason: why,
 	})
 	n := len(fx.Settled)
 	s.forget(seq, sl, fx)

@@ -57,7 +57,7 @@ type Dead struct {
 	Image      []byte // in slab memory: read only, valid as long as it is held
 	RouteLen   int
 	Persistent bool
-	Dead       bool // as in Message
+	Dead, Seen bool // as in Message
 	Reason     Reason
 }
 

@@ -173,19 +173,23 @@ func (s *Server) restoreVhost(c meta.Cluster, v meta.Vhost) error {
 	}
 	to.RestorePolicies(plain(policies))
 	for _, x := range exchanges {
-		to.RestoreExchange(x)
+		to.RestoreExchange(x, s.left(x.UID))
 	}
 	for _, q := range queues {
-		var left broker.Restored
-		if s.opts.Storage != nil {
-			left = s.opts.Storage.Restore(q.UID)
-		}
-		to.RestoreQueue(q, left)
+		to.RestoreQueue(q, s.left(q.UID))
 	}
 	for _, b := range bindings {
 		to.RestoreBinding(b)
 	}
 	return nil
+}
+
+// left returns what is left of the messages under a number.
+func (s *Server) left(uid uint64) broker.Restored {
+	if s.opts.Storage == nil || uid == 0 {
+		return broker.Restored{}
+	}
+	return s.opts.Storage.Restore(uid)
 }
 
 // wireName is what clients call a vhost.
