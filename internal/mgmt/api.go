@@ -14,6 +14,7 @@ import (
 	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/broker"
 	"github.com/warrenmq/warren/internal/meta"
+	"github.com/warrenmq/warren/internal/metrics"
 	"github.com/warrenmq/warren/internal/session"
 )
 
@@ -61,6 +62,7 @@ type API struct {
 	routes  []route
 	started time.Time
 
+	source   *metrics.Source
 	attempts attempts
 	past     nodeHistory
 }
@@ -90,11 +92,12 @@ func New(o Options) (*API, error) {
 		return nil, err
 	}
 	a := &API{Options: o, all: all, started: o.Now()}
+	a.source = a.newSource()
 	for _, list := range [][]route{
 		a.overviewRoutes(), a.clusterRoutes(), a.roleRoutes(), a.vhostRoutes(), a.userRoutes(), a.permissionRoutes(),
 		a.exchangeRoutes(), a.queueRoutes(), a.bindingRoutes(), a.connectionRoutes(), a.healthRoutes(),
 		a.policyRoutes(), a.limitRoutes(), a.nodeRoutes(), a.channelRoutes(), a.consumerRoutes(), a.parameterRoutes(),
-		a.topicRoutes(), a.staticRoutes(), a.definitionRoutes(), a.delayedRoutes(),
+		a.topicRoutes(), a.staticRoutes(), a.definitionRoutes(), a.metricRoutes(), a.delayedRoutes(),
 	} {
 		a.routes = append(a.routes, list...)
 	}
