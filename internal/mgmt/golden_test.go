@@ -267,7 +267,7 @@ func free(key string) bool {
 
 // fields collects the types of all fields below a path.
 func fields(path, key string, v any, out map[string]map[string]bool) {
-	kind := ""
+	var kind string
 	switch v := v.(type) {
 	case map[string]any:
 		kind = "object"
