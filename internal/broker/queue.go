@@ -395,7 +395,7 @@ func (q *Queue) end(wake []*queue.Consumer) (after, []*queue.Consumer) {
 	q.arm()
 	wake = append(wake, q.fx.Wake...)
 	freed := slices.Clone(q.fx.Freed)
-	a := after{load: q.fx.Load, dead: q.fx.Dead}
+	a := after{load: q.fx.Load, dead: q.fx.Dead, overdue: q.fx.Overdue}
 	q.leave(a.dead)
 	if len(q.fx.Fetch) > 0 {
 		a.fetch = slices.Clone(q.fx.Fetch)

@@ -23,6 +23,7 @@ type channel struct {
 	closed    bool
 	lastTag   uint64 // delivery tag
 	unacked   unacked
+	void      []uint64    // tags of deliveries that were taken back, ascending
 	global    int         // prefetch of the whole channel, 0: no limit
 	starved   []*consumer // found the channel's prefetch used up
 	consumers map[string]*consumer

@@ -61,13 +61,16 @@ func (c *Conn) settleLater(ch *channel, tag uint64, multiple bool, what fate) *a
 	t := ch.tx
 	if !multiple {
 		d, ok := ch.unacked.take(tag)
+		if !ok && ch.forgive(tag, false) {
+			return nil
+		}
 		if !ok {
 			return unknownTag(tag)
 		}
 		t.settles = append(t.settles, heldSettle{tag, d, what})
 		return nil
 	}
-	if tag != 0 && !ch.unacked.has(tag) {
+	if late := ch.forgive(tag, true); !late && tag != 0 && !ch.unacked.has(tag) {
 		return unknownTag(tag)
 	}
 	for _, id := range ch.unacked.tags(tag) {
