@@ -54,6 +54,8 @@ type Options struct {
 	CertificateExpires func() (time.Time, bool)
 }
 
+//go:generate go run ./gen
+
 // API answers requests.
 type API struct {
 	Options
@@ -93,15 +95,22 @@ func New(o Options) (*API, error) {
 	}
 	a := &API{Options: o, all: all, started: o.Now()}
 	a.source = a.newSource()
+	a.routes = a.registry()
+	return a, nil
+}
+
+// registry lists all routes.
+func (a *API) registry() []route {
+	var all []route
 	for _, list := range [][]route{
 		a.overviewRoutes(), a.clusterRoutes(), a.roleRoutes(), a.vhostRoutes(), a.userRoutes(), a.permissionRoutes(),
 		a.exchangeRoutes(), a.queueRoutes(), a.bindingRoutes(), a.connectionRoutes(), a.healthRoutes(),
 		a.policyRoutes(), a.limitRoutes(), a.nodeRoutes(), a.channelRoutes(), a.consumerRoutes(), a.parameterRoutes(),
 		a.topicRoutes(), a.staticRoutes(), a.definitionRoutes(), a.metricRoutes(), a.delayedRoutes(),
 	} {
-		a.routes = append(a.routes, list...)
+		all = append(all, list...)
 	}
-	return a, nil
+	return all
 }
 
 // Handler returns the API for the network: every request logs in.
