@@ -234,3 +234,20 @@ func TestFamilies(t *testing.T) {
 		}
 	}
 }
+
+// TestDashboard: every metric that the dashboard in dist asks for is there.
+func TestDashboard(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("../../dist/grafana/warren.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := scrape(t, node(t, 1), metrics.Request{})
+	names := regexp.MustCompile(`\b(?:rabbitmq|warren|go|process)_[a-z_]+\b`).FindAllString(string(b), -1)
+	for _, name := range names {
+		if name != "rabbitmq_node" && name != "rabbitmq_cluster" && !strings.Contains(text, "# TYPE "+name+" ") {
+			t.Errorf("%s is not there", name)
+		}
+	}
+	t.Logf("%d uses of metrics", len(names))
+}
