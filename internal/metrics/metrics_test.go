@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -185,9 +186,9 @@ func TestRabbitMQ(t *testing.T) {
 
 // TestMany measures scrapes of many queues, and how much memory they take.
 func TestMany(t *testing.T) {
-	many := 100_000
-	if testing.Short() || raceEnabled {
-		many = 5_000
+	many := 10_000
+	if n, err := strconv.Atoi(os.Getenv("QUEUES")); err == nil { // QUEUES=100000 measures
+		many = n
 	}
 	s := node(t, many)
 	for name, r := range map[string]metrics.Request{
