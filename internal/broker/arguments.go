@@ -68,7 +68,7 @@ func queueArguments() map[string]argument {
 		"x-expires":                       {number(1, maxMillis), always},
 		"x-max-length":                    {number(0, 1<<62), always},
 		"x-max-length-bytes":              {number(0, 1<<62), always},
-		"x-max-priority":                  {checkPriority, notYet},
+		"x-max-priority":                  {checkPriority, always},
 		"x-overflow":                      {checkOverflow, always},
 		"x-dead-letter-exchange":          {text, always},
 		"x-dead-letter-routing-key":       {checkDeadLetterKey, always},

@@ -34,9 +34,12 @@ const blockSize = 1 << 20
 // Restored is what an earlier life of a queue left.
 type Restored struct {
 	Runs []queue.Cold // Where is a Cold
-	Next uint64       // the next message's sequence number
-	// Delivered is up to where messages may have been delivered.
-	Delivered uint64
+	// Ends are the numbers behind the highest of each lane, of a queue without
+	// priorities the next message's sequence number.
+	Ends []uint64
+	// Delivered is up to where messages of each lane may have been delivered;
+	// of those of which none was it may be missing.
+	Delivered []uint64
 	// Tries are of those that were delivered and came back.
 	Tries map[uint64]queue.Tries
 }
@@ -84,27 +87,31 @@ func (b *Broker) Any(uid, from, to uint64) bool {
 	return !q.closed && (len(q.leaving) > 0 || q.state.Any(from, to))
 }
 
-// Delivered returns what the Log was told last of a queue; ok is false when
-// the queue is gone.
-func (b *Broker) Delivered(uid uint64) (upTo uint64, ok bool) {
+// Delivered returns what the Log was told last of the lanes of a queue, nothing
+// when the queue is gone.
+func (b *Broker) Delivered(uid uint64) (upTo []uint64) {
 	q := b.uids.get(uid)
 	if q == nil {
-		return 0, false
+		return nil
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.delivered, !q.closed
+	for i := range q.state.Lanes() {
+		if l := q.levelAt(i); l.delivered > 0 && !q.closed {
+			upTo = append(upTo, l.delivered)
+		}
+	}
+	return upTo
 }
 
 // Rest tells the Log, before it is closed, how far each queue has delivered.
 func (b *Broker) Rest() {
 	var batch Batch
 	b.uids.mu.RLock()
-	for uid, q := range b.uids.m {
+	for _, q := range b.uids.m {
 		q.mu.Lock()
-		if q.delivered > 0 && q.state.PersistentBytes() > 0 {
-			q.delivered = max(q.state.Head(), q.redelivered) // what an earlier life delivered may still be there
-			batch.Delivered = append(batch.Delivered, Delivered{Queue: uid, UpTo: q.delivered, Exact: true})
+		if q.state.PersistentBytes() > 0 {
+			batch.Delivered = append(batch.Delivered, q.rest()...)
 		}
 		q.mu.Unlock()
 	}
@@ -181,7 +188,7 @@ func (q *Queue) fetch(where any, first uint64) after {
 		return after{}
 	}
 	for i := range kept {
-		kept[i].Redelivered = kept[i].Redelivered || kept[i].Seq < q.redelivered
+		kept[i].Redelivered = kept[i].Redelivered || kept[i].Seq < q.levelOf(kept[i].Seq).redelivered
 	}
 	q.state.Thawed(first, kept, &q.fx)
 	a := q.release()

@@ -90,8 +90,8 @@ func (v *Vhost) Consume(a *Actor, name string, c *Consumer, w Waker, ready func(
 	c.state = queue.Consumer{Owner: c, Prefetch: c.Prefetch, NoAck: c.NoAck, Priority: rank}
 	q.served = true
 	var told []Delivered
-	if q.Durable && q.delivered < q.state.Head()+deliveredStep/2 {
-		told = q.deliverUpTo(q.state.Head() + deliveredStep) // in time for the first delivery
+	if q.Durable {
+		told = q.tellAhead()
 	}
 	ready()
 	q.state.Add(&c.state, &q.fx)
@@ -207,9 +207,7 @@ func (q *Queue) settleAs(c *Consumer, seqs []uint64, reject bool) {
 // are durable or neither.
 func (p *Publisher) SettleWith(q *Queue, c *Consumer, seqs []uint64, reject bool) {
 	q.mu.Lock()
-	if len(seqs) > 0 {
-		q.waitForPuts(slices.Max(seqs))
-	}
+	q.waitForPuts(seqs)
 	if q.closed {
 		q.mu.Unlock()
 		return
@@ -243,10 +241,10 @@ func (p *Publisher) settles(q *Queue, seqs []uint64) {
 	p.settling = append(p.settling, q)
 }
 
-// waitForPuts waits until the messages up to seq are in the log, so that what
-// settles them may follow; q.mu is held, but for the time of waiting.
-func (q *Queue) waitForPuts(seq uint64) {
-	for !q.closed && seq >= q.onTheWay() {
+// waitForPuts waits until messages are in the log, so that what settles them
+// may follow; q.mu is held, but for the time of waiting.
+func (q *Queue) waitForPuts(seqs []uint64) {
+	for !q.closed && slices.ContainsFunc(seqs, q.onTheWay) {
 		q.entered.Wait()
 	}
 }

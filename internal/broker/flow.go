@@ -1,6 +1,11 @@
 package broker
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"github.com/warrenmq/warren/internal/queue"
+)
 
 // Flow control: a publisher that is ahead of the consumers of its queue waits
 // for them for a moment. It keeps latency and memory flat, and what is
@@ -25,7 +30,7 @@ func (q *Queue) Ahead() bool {
 // milliseconds.
 func (q *Queue) CatchUp() {
 	q.mu.Lock()
-	if q.closed || q.state.Ready() <= lowReady {
+	if q.closed || q.state.Ready() <= lowReady || q.busy() {
 		q.mu.Unlock()
 		return
 	}
@@ -40,6 +45,12 @@ func (q *Queue) CatchUp() {
 	case <-ahead:
 	case <-t.C:
 	}
+}
+
+// busy reports whether all consumers have enough to do: they wait for their
+// clients, and will not catch up in a moment; q.mu is held.
+func (q *Queue) busy() bool {
+	return !slices.ContainsFunc(q.state.All(), func(c *queue.Consumer) bool { return !c.Busy() })
 }
 
 // caughtUp lets the publishers go on that wait; q.mu is held.

@@ -90,6 +90,7 @@ func Compose(c *Content, frameMax uint32) (Message, error) {
 	m := Message{
 		Route: route, Exchange: route[1 : 1+len(c.Exchange)], Key: route[2+len(c.Exchange):],
 		Content: amqp.AppendBody(frames, 0, c.Body, frameMax), Persistent: c.Properties.DeliveryMode == 2,
+		Priority: c.Properties.Priority,
 	}
 	if c.Properties.Expiration != "" {
 		ttl, err := ParseExpiration(c.Properties.Expiration)

@@ -16,14 +16,14 @@ func (v *Vhost) bury(q *Queue, dead []queue.Dead) []follow {
 	if !ok {
 		p = v.NewPublisher()
 	}
-	last := uint64(0)
+	var seqs []uint64
 	for i := range dead {
 		if dead[i].Persistent {
-			last = max(last, dead[i].Seq)
+			seqs = append(seqs, dead[i].Seq)
 		}
 	}
 	q.mu.Lock()
-	q.waitForPuts(last)
+	q.waitForPuts(seqs)
 	q.mu.Unlock()
 	p.lay(q, dead)
 	p.flush(nil, false)
@@ -216,6 +216,7 @@ func (l *letter) compose(exchange string, keys [][]byte) Message {
 	m := Message{
 		Route: rt, Exchange: rt[1 : 1+len(exchange)], Key: rt[2+len(exchange):], Extra: keys[1:], dead: true,
 		Headers: amqp.RawTable(amqp.AppendTable(nil, l.properties.Headers)[4:]), Persistent: l.properties.DeliveryMode == 2,
+		Priority: l.properties.Priority,
 	}
 	m.Content = append(l.properties.AppendHeader(nil, 0, l.size), l.body...)
 	return m

@@ -64,8 +64,9 @@ type Settled struct {
 	Seqs  []uint64
 }
 
-// Delivered says up to which sequence number a queue's messages may have been
-// delivered: those below are marked as redelivered in the queue's next life.
+// Delivered says up to which sequence number the messages of a lane of a queue
+// may have been delivered: those below are marked as redelivered in the queue's
+// next life.
 type Delivered struct {
 	Queue, UpTo uint64
 	// Exact lowers what was said before: at a graceful stop.

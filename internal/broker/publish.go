@@ -23,6 +23,7 @@ type Message struct {
 	// Content is the content header frame and the body frames.
 	Content    []byte
 	Persistent bool // delivery_mode 2
+	Priority   uint8
 	// Expires says that the message has a TTL: milliseconds that it may wait
 	// in a queue (the expiration property).
 	Expires bool
@@ -73,8 +74,9 @@ type Publisher struct {
 
 // entering is a queue whose messages from first on are in the batch.
 type entering struct {
-	queue *Queue
-	first uint64
+	queue  *Queue
+	first  uint64
+	firsts []uint64 // of each lane, in a queue with priorities
 }
 
 // run is what one flush brings one queue.
@@ -86,6 +88,22 @@ type run struct {
 	// tickets are as many as messages when the queue may refuse some.
 	tickets []uint64
 	refused []uint64 // tickets
+	// In a queue with priorities: seqs are as many as messages, and firsts the
+	// first of each lane.
+	seqs, firsts []uint64
+}
+
+// number notes the numbers that the messages got.
+func (r *run) number(seqs []uint64) {
+	r.seqs, r.firsts = append(r.seqs[:0], seqs...), nil
+	var seen [4]uint64
+	for _, seq := range seqs {
+		lane := seq >> queue.LaneShift
+		if bit := uint64(1) << (lane % 64); seen[lane/64]&bit == 0 {
+			seen[lane/64] |= bit
+			r.firsts = append(r.firsts, seq)
+		}
+	}
 }
 
 // note keeps the ticket of the message that was just appended. Of those before
@@ -120,7 +138,7 @@ func (r *run) refuse(places []int) {
 func (r *run) reset() {
 	clear(r.messages)
 	r.queue, r.messages, r.images, r.timed = nil, r.messages[:0], r.images[:0], false
-	r.tickets, r.refused = r.tickets[:0], nil
+	r.tickets, r.refused, r.seqs, r.firsts = r.tickets[:0], nil, r.seqs[:0], nil
 }
 
 // manyRuns is from how many queues on a flush finds them by map.
@@ -163,7 +181,7 @@ func (p *Publisher) enter(m *Message) {
 		return
 	}
 	sl, off, size := p.image(m)
-	msg := queue.Message{Slab: sl, Off: off, Size: size, RouteLen: uint16(len(m.Route)), Dead: m.dead, Seen: m.seen} //nolint:gosec // two short strings
+	msg := queue.Message{Slab: sl, Off: off, Size: size, RouteLen: uint16(len(m.Route)), Priority: m.Priority, Dead: m.dead, Seen: m.seen} //nolint:gosec // two short strings
 	if m.Expires {
 		msg.Deadline = p.vhost.env.soon() + m.TTL
 	}
@@ -269,7 +287,7 @@ func (p *Publisher) flush(durable func(error), here bool) (longest *Queue, logge
 		p.then = then.add(r.queue, p.then)
 		if ok && logged {
 			p.place(r, first)
-			p.waiting = append(p.waiting, entering{r.queue, first})
+			p.waiting = append(p.waiting, entering{r.queue, first, r.firsts})
 		}
 		if !here {
 			p.wake(0)
@@ -300,7 +318,11 @@ func (p *Publisher) flush(durable func(error), here bool) (longest *Queue, logge
 // entered tells the queues that the batch is in the log, and empties it.
 func (p *Publisher) entered() {
 	for _, w := range p.waiting {
-		w.queue.appended(w.first)
+		if w.queue.lanes != nil {
+			w.queue.appended(w.firsts...)
+		} else {
+			w.queue.appended(w.first)
+		}
 	}
 	for i, q := range p.settling {
 		q.left(p.batch.Settled[i].Seqs)
@@ -331,9 +353,13 @@ func (p *Publisher) wake(carry int) {
 // place notes where the messages of a run went.
 func (p *Publisher) place(r *run, first uint64) {
 	for i, image := range r.images {
+		seq := first + uint64(i)
+		if len(r.seqs) > 0 {
+			seq = r.seqs[i]
+		}
 		if image >= 0 {
 			p.batch.Places = append(p.batch.Places, Place{
-				Image: image, Queue: r.queue.UID, Seq: first + uint64(i),
+				Image: image, Queue: r.queue.UID, Seq: seq,
 				RouteLen: int(r.messages[i].RouteLen), Dead: r.messages[i].Dead, Seen: r.messages[i].Seen,
 				Deadline: r.messages[i].Deadline,
 			})

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -50,7 +49,7 @@ type Queue struct {
 
 	// A settle must not come before its put in the log: while batches that
 	// are in state are on their way there, settles gather.
-	unlogged []uint64  // the first number of each such batch
+	unlogged []uint64  // the first number of each such batch, in each lane
 	entered  sync.Cond // a batch is in the log, or the queue is closed
 	deferred []uint64
 	// leaving are settled by a transaction that is not in the log yet: if
@@ -59,11 +58,8 @@ type Queue struct {
 	// postponed dead letters wait for the timers.
 	postponed []queue.Dead
 
-	delivered   uint64 // what the log was told last
-	telling     bool   // it was told in this life
-	redelivered uint64 // messages below were delivered by an earlier life
-
-	leveled atomic.Uint64 // what of delivered is on stable storage
+	level level
+	lanes []level // of a queue with priorities: x-max-priority
 }
 
 // QueueStats are a queue's counters since it was made.
@@ -197,6 +193,10 @@ func (v *Vhost) newQueue(name string, uid uint64, arguments amqp.Table) *Queue {
 		Name: name, UID: uid, Arguments: arguments, env: &v.env, armed: never, Quorum: queueType(arguments) == "quorum",
 	}
 	q.entered.L = &q.mu
+	if n, _, ok := arguments.Int("x-max-priority"); ok && n > 0 {
+		q.state.Prioritize(uint8(n)) //nolint:gosec // it was checked
+		q.lanes = make([]level, q.state.Lanes())
+	}
 	return q
 }
 
@@ -209,10 +209,9 @@ func (v *Vhost) RestoreQueue(m meta.Queue, r Restored) {
 	q.configure(v.effective(q.object()))
 	v.mu.Unlock()
 	q.mu.Lock()
-	q.state.Restore(r.Runs, r.Next)
+	q.state.Restore(r.Runs, r.Ends)
 	q.state.RestoreTries(r.Tries)
-	q.delivered, q.redelivered = r.Delivered, min(r.Delivered, r.Next)
-	q.leveled.Store(r.Delivered)
+	q.restoreLevels(r.Delivered, r.Ends)
 	q.unlock()
 	v.uids.set(q)
 	v.mu.Lock()
@@ -432,10 +431,8 @@ func (q *Queue) toLog() (b Batch) {
 	for _, t := range q.fx.Tried {
 		b.Tried = append(b.Tried, Tried{q.UID, t})
 	}
-	head := q.state.Head()
-	near := head > q.delivered || q.telling && head+deliveredStep/2 > q.delivered
-	if near && (q.state.PersistentBytes() > 0 || len(q.fx.Settled) > 0) {
-		b.Delivered = q.deliverUpTo(head + deliveredStep)
+	if q.state.PersistentBytes() > 0 || len(q.fx.Settled) > 0 {
+		b.Delivered = q.tellFurther()
 	}
 	return b
 }
@@ -461,7 +458,7 @@ func (q *Queue) publish(r *run, logged bool, wake *[]*queue.Consumer) (first uin
 		return 0, after{}, false
 	}
 	first = q.state.Next()
-	if logged {
+	if logged && q.lanes == nil {
 		q.unlogged = append(q.unlogged, first)
 	}
 	now := int64(0)
@@ -472,17 +469,25 @@ func (q *Queue) publish(r *run, logged bool, wake *[]*queue.Consumer) (first uin
 	if len(q.fx.Refused) > 0 {
 		r.refuse(q.fx.Refused)
 	}
+	if q.lanes != nil {
+		r.number(q.fx.Seqs)
+		if logged {
+			q.unlogged = append(q.unlogged, r.firsts...)
+		}
+	}
 	q.stats.Published += uint64(len(r.messages))
 	then, *wake = q.end(*wake)
 	return first, then, true
 }
 
-// appended says that the batch whose first message of this queue is first is
-// in the log.
-func (q *Queue) appended(first uint64) {
+// appended says that a batch is in the log: the first number that it has of
+// this queue, or of each of its lanes.
+func (q *Queue) appended(firsts ...uint64) {
 	q.mu.Lock()
-	if i := slices.Index(q.unlogged, first); i >= 0 {
-		q.unlogged = slices.Delete(q.unlogged, i, i+1)
+	for _, first := range firsts {
+		if i := slices.Index(q.unlogged, first); i >= 0 {
+			q.unlogged = slices.Delete(q.unlogged, i, i+1)
+		}
 	}
 	again := q.deferred
 	q.deferred = nil
@@ -494,26 +499,25 @@ func (q *Queue) appended(first uint64) {
 	}
 }
 
-// onTheWay returns the number from which on messages may not be in the log
-// yet; q.mu is held.
-func (q *Queue) onTheWay() uint64 {
-	from := uint64(math.MaxUint64)
+// onTheWay reports whether message seq may not be in the log yet; q.mu is held.
+func (q *Queue) onTheWay(seq uint64) bool {
 	for _, first := range q.unlogged {
-		from = min(from, first)
+		if seq >= first && (q.lanes == nil || seq>>queue.LaneShift == first>>queue.LaneShift) {
+			return true
+		}
 	}
-	return from
+	return false
 }
 
 // settled returns what of seqs may go to the log, and defers the others; q.mu
 // is held.
 func (q *Queue) settled(seqs []uint64) []Settled {
-	from := q.onTheWay()
 	sure := make([]uint64, 0, len(seqs))
 	for _, seq := range seqs {
-		if seq < from {
-			sure = append(sure, seq)
-		} else {
+		if q.onTheWay(seq) {
 			q.deferred = append(q.deferred, seq)
+		} else {
+			sure = append(sure, seq)
 		}
 	}
 	if len(sure) == 0 {

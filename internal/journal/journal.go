@@ -27,9 +27,9 @@ type Options struct {
 	// both included, may be live; asked first, since it saves a read when
 	// none is. Nil: always.
 	Any func(stream, from, to uint64) bool
-	// Level returns a stream's present level; ok is false when the stream is
-	// gone.
-	Level func(stream uint64) (value uint64, ok bool)
+	// Levels returns the present levels of the lanes of a stream, none when the
+	// stream is gone.
+	Levels func(stream uint64) []uint64
 	// LiveBytes is about how large all live records are. The journal takes
 	// twice that on the disk, and KeepSegments more.
 	LiveBytes func() int64

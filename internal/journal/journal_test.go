@@ -99,10 +99,10 @@ func (w *world) any(stream, from, to uint64) bool {
 	return false
 }
 
-func (w *world) levelOf(stream uint64) (uint64, bool) {
+func (w *world) levelsOf(stream uint64) []uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.level[stream], true
+	return []uint64{w.level[stream]}
 }
 
 func (w *world) liveBytes() int64 {
@@ -244,7 +244,7 @@ func simulate(seed uint64) error {
 	r := rand.New(rand.NewPCG(seed, 1))
 	fs, w := vfs.NewMem(), newWorld()
 	o := Options{
-		Dir: "d", SegmentSize: 2000 + int64(r.IntN(3000)), KeepSegments: 1 + r.IntN(2), Live: w.isLive, Any: w.any, LiveBytes: w.liveBytes, Level: w.levelOf,
+		Dir: "d", SegmentSize: 2000 + int64(r.IntN(3000)), KeepSegments: 1 + r.IntN(2), Live: w.isLive, Any: w.any, LiveBytes: w.liveBytes, Levels: w.levelsOf,
 		SpaceInterval: time.Millisecond,
 	}
 	for life := range 2 + r.IntN(4) {

@@ -77,7 +77,7 @@ func (j *Journal) putAgain(s *segment) error {
 		if !c.leveled {
 			continue
 		}
-		if value, ok := j.opts.Level(stream); ok {
+		for _, value := range j.opts.Levels(stream) {
 			j.Append(func(b Batch) { b.Level(stream, value, false) }, nil)
 		}
 	}

@@ -71,25 +71,30 @@ func coldChunk(r *Cold) *chunk {
 }
 
 // Restore enters messages that an earlier life of the queue left: runs in
-// order, behind one another. It is called before anything else; next is the
-// sequence number of the next message.
-func (s *State) Restore(runs []Cold, next uint64) {
+// order, behind one another. It is called before anything else but Prioritize;
+// ends are the numbers behind the highest that each lane ever had.
+func (s *State) Restore(runs []Cold, ends []uint64) {
 	for i := range runs {
 		r := &runs[i]
 		c := coldChunk(r)
 		s.slots.chunks = append(s.slots.chunks, c)
 		s.slots.enter(c)
-		s.pool += len(r.Seqs)
+		l := s.lane(r.Seqs[0])
+		if l.pool == 0 {
+			l.head = r.Seqs[0]
+		}
+		s.count(l, len(r.Seqs))
 		s.bytes += r.Bytes
 		s.readyBytes += r.Bytes
 		s.coldBytes += r.Bytes
 		s.persistentBytes += r.PersistentBytes
 	}
-	s.slots.next = next
-	if len(runs) > 0 {
-		s.head = runs[0].Seqs[0]
-	} else {
-		s.head = next
+	for _, end := range ends {
+		l := s.lane(end)
+		l.next = end
+		if l.pool == 0 {
+			l.head = end
+		}
 	}
 }
 
@@ -180,8 +185,13 @@ func (s *State) Freeze(most int64) (kept []Kept, ok bool) {
 // none.
 func (s *State) coldest() (filling *chunk) {
 	q := s.slots.chunks
-	for i := len(q) - 1; i >= 0 && q[i].first > s.head; i-- {
-		c := q[i]
+	for i, c := range slices.Backward(q) {
+		if c.first <= s.lane(c.first).head {
+			if s.lanes == nil {
+				break
+			}
+			continue // another lane may have one
+		}
 		switch {
 		case c.cold != nil || c.live == 0:
 		case i < len(q)-1 || c.full():
@@ -200,7 +210,7 @@ func (s *State) coldest() (filling *chunk) {
 // it. False: it was wanted meanwhile and stays.
 func (s *State) Frozen(kept []Kept, where any) bool {
 	c := s.slots.chunkOf(kept[0].Seq)
-	if c == nil || c.cold != nil || c.first < s.head || c.live != len(kept) || c.end() <= kept[len(kept)-1].Seq {
+	if c == nil || c.cold != nil || c.first < s.lane(c.first).head || c.live != len(kept) || c.end() <= kept[len(kept)-1].Seq {
 		return false
 	}
 	r := Cold{Where: where, Seqs: make([]uint64, len(kept))}
@@ -315,7 +325,7 @@ func (s *State) Discard() (where []any) {
 
 // available reports whether a shared message can be had without fetching it.
 func (s *State) available() bool {
-	if len(s.returned) > 0 {
+	if s.returnedFirst() {
 		return true
 	}
 	if s.pool == 0 {
@@ -328,26 +338,33 @@ func (s *State) available() bool {
 // headChunk moves the read position to the next ready message, or to the run
 // that has it, and returns its chunk; nil when the pool is empty.
 func (s *State) headChunk() *chunk {
-	for s.pool > 0 {
-		c := s.slots.chunkOf(s.head)
+	if s.pool == 0 {
+		return nil
+	}
+	return s.headChunkOf(s.nextLane())
+}
+
+// headChunkOf is headChunk for a lane with a pool.
+func (s *State) headChunkOf(l *lane) *chunk {
+	for {
+		c := s.slots.chunkOf(l.head)
 		switch {
 		case c == nil: // a freed run of gone messages
-			s.head = s.slots.after(s.head)
-		case c.cold != nil || c.slots[s.head-c.first].state() == stateReady:
+			l.head = s.slots.after(l.head)
+		case c.cold != nil || c.slots[l.head-c.first].state() == stateReady:
 			return c
 		default:
-			s.head++
-			if s.head == c.end() {
+			l.head++
+			if l.head == c.end() {
 				s.slots.passed(c)
 			}
 		}
 	}
-	return nil
 }
 
 // purgeCold drops the run at the read position.
 func (s *State) purgeCold(c *chunk, fx *Effects) {
-	s.head = c.end()
+	s.lane(c.first).head = c.end()
 	s.dropCold(c, fx)
 }
 
@@ -358,7 +375,7 @@ func (s *State) dropCold(c *chunk, fx *Effects) {
 			fx.Settled = append(fx.Settled, c.first+i)
 		}
 	}
-	s.pool -= c.live
+	s.count(s.lane(c.first), -c.live)
 	s.bytes -= c.cold.bytes
 	s.readyBytes -= c.cold.bytes
 	s.coldBytes -= c.cold.bytes

@@ -30,6 +30,9 @@ type Consumer struct {
 // Unacked returns how many messages this consumer has not settled.
 func (c *Consumer) Unacked() int { return c.unacked }
 
+// Busy reports whether most of what c may hold unsettled is with its client.
+func (c *Consumer) Busy() bool { return !c.NoAck && c.Prefetch > 0 && 4*c.unacked >= 3*c.Prefetch }
+
 // room returns how many more messages may be promised to c: at most most.
 func (c *Consumer) room(most int) int {
 	n := most

@@ -287,8 +287,8 @@ func (s *State) expireStrays(now int64, fx *Effects) {
 
 // expireOne removes a ready message; closeGaps must follow.
 func (s *State) expireOne(seq uint64, fx *Effects) {
-	if seq >= s.head {
-		s.pool--
+	if l := s.lane(seq); seq >= l.head {
+		s.count(l, -1)
 	} else {
 		s.gaps++
 	}

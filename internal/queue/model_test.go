@@ -19,10 +19,11 @@ type model struct {
 	until map[uint64]int64
 	tries map[uint64]Tries
 	next  uint64
+	all   []uint64 // that ever were, ascending
 }
 
 func (m *model) ready() (seqs []uint64) {
-	for seq := range m.next {
+	for _, seq := range m.all {
 		if m.state[seq] == stateReady {
 			seqs = append(seqs, seq)
 		}
@@ -31,7 +32,7 @@ func (m *model) ready() (seqs []uint64) {
 }
 
 func (m *model) unackedOf(c int) (seqs []uint64) {
-	for seq := range m.next {
+	for _, seq := range m.all {
 		if m.state[seq] == stateUnacked && m.owner[seq] == c {
 			seqs = append(seqs, seq)
 		}
@@ -54,6 +55,7 @@ type machine struct {
 	cold      bool // there were some when the purge began
 	now       int64
 	letters   bool // dead letters are asked for
+	lanes     int  // the highest priority of messages
 	ranked    bool // consumers have priorities
 	timed     bool // some messages have deadlines
 }
@@ -127,7 +129,7 @@ func (x *machine) done() {
 	if x.s.HotBytes() != hot || x.s.PersistentBytes() != pers {
 		x.t.Fatalf("HotBytes, PersistentBytes = %d, %d, want %d, %d", x.s.HotBytes(), x.s.PersistentBytes(), hot, pers)
 	}
-	for seq := range x.m.next {
+	for _, seq := range x.m.all {
 		_, ok := x.m.state[seq]
 		if ok != x.s.Live(seq) {
 			x.t.Fatalf("message %d: Live = %v", seq, !ok)
@@ -156,6 +158,9 @@ func (x *machine) publish(n int) {
 	for i := range n {
 		sl, off, _ := x.w.Alloc(16)
 		m := Message{Slab: sl, Off: off, Size: 16, RouteLen: 2, Persistent: i%2 == 0}
+		if x.lanes > 0 {
+			m.Priority = uint8((i*3 + n) % 8)
+		}
 		if x.timed && (i+n)%3 == 0 {
 			m.Deadline = x.now + int64((i*7+n*5)%200)
 		}
@@ -173,14 +178,28 @@ func (x *machine) publish(n int) {
 	} else if x.s.set.Refuse && int64(x.s.pool+len(x.s.returned)) > max(*most, int64(before)) {
 		x.t.Fatalf("%d ready of %d", x.s.pool+len(x.s.returned), *most)
 	}
+	numbers := slices.Clone(x.fx.Seqs)
 	for i := range n {
 		if slices.Contains(x.fx.Refused, i) {
 			continue
 		}
-		binary.BigEndian.PutUint64(images[i], x.m.next)
-		x.m.until[x.m.next] = batch[i].Deadline
-		x.m.state[x.m.next], x.m.pers[x.m.next] = stateReady, i%2 == 0
-		x.m.next++
+		seq := x.m.next
+		if x.lanes > 0 {
+			seq, numbers = numbers[0], numbers[1:]
+			if lane := uint64(max(0, x.lanes-int(batch[i].Priority))); seq>>LaneShift != lane {
+				x.t.Fatalf("priority %d of %d got lane %d", batch[i].Priority, x.lanes, seq>>LaneShift)
+			}
+		} else {
+			x.m.next++
+		}
+		at, again := slices.BinarySearch(x.m.all, seq)
+		if again {
+			x.t.Fatalf("number %d is used again", seq)
+		}
+		x.m.all = slices.Insert(x.m.all, at, seq)
+		binary.BigEndian.PutUint64(images[i], seq)
+		x.m.until[seq] = batch[i].Deadline
+		x.m.state[seq], x.m.pers[seq] = stateReady, i%2 == 0
 	}
 	x.expired()
 }
@@ -516,6 +535,10 @@ func TestModel(t *testing.T) {
 			set.Counts, set.DeliveryLimit = true, int64(rapid.IntRange(0, 3).Draw(t, "deliveries"))
 		}
 		x.ranked = rapid.IntRange(0, 2).Draw(t, "ranked") == 0
+		if rapid.IntRange(0, 2).Draw(t, "prioritized") == 0 {
+			x.lanes = rapid.IntRange(1, 5).Draw(t, "highest")
+			x.s.Prioritize(uint8(x.lanes))
+		}
 		set.Single = rapid.IntRange(0, 3).Draw(t, "single") == 0
 		set.Preempt = rapid.Bool().Draw(t, "preempt")
 		x.s.Configure(set)

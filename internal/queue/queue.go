@@ -23,6 +23,7 @@ type Message struct {
 	Off, Size  uint32
 	RouteLen   uint16 // bytes of the image before the method frame's end octet
 	Persistent bool   // delivery_mode 2 on a durable queue
+	Priority   uint8  // what counts in a queue that has priorities
 	Dead       bool   // died before: the broker wrote its x-death header
 	Seen       bool   // delivered before it came to this queue
 	Deadline   int64  // when it expires, Unix milliseconds; 0: never
@@ -52,6 +53,9 @@ type Effects struct {
 	Tried []Tried
 	// Dead lists messages that died, when Settings.DeadLetters asks for them.
 	Dead []Dead
+	// Seqs are the numbers of the messages that were taken in, when the queue
+	// has priorities.
+	Seqs []uint64
 	// Refused are the places in the batch of messages that were not taken.
 	Refused []int
 	// Fetch lists the first numbers of runs outside of memory in which
@@ -66,6 +70,7 @@ type Effects struct {
 func (fx *Effects) Reset() {
 	clear(fx.Freed)
 	fx.Wake, fx.Settled, fx.Freed, fx.Load = fx.Wake[:0], fx.Settled[:0], fx.Freed[:0], false
+	fx.Seqs = fx.Seqs[:0]
 	fx.Refused, fx.Tried = fx.Refused[:0], fx.Tried[:0]
 	fx.Dead, fx.Fetch = nil, fx.Fetch[:0] // the owner keeps Dead
 }
@@ -75,16 +80,16 @@ type State struct {
 	set Settings
 
 	slots slots
-	head  uint64 // the read position: the pool is head and all after it
-	// furthest is where head has been before it was taken back.
-	furthest uint64
-	ticked   uint64 // where head was at the last Tick
-	resting  bool   // and at the one before
+	only  lane   // of a queue without priorities
+	lanes *lanes // of one with them
 
-	returned  []uint64 // ascending, all before head
+	ticked  uint64 // how far it was read at the last Tick
+	resting bool   // and at the one before
+
+	returned  []uint64 // ascending, all before the head of their lane
 	unordered bool     // returned has to be sorted
 	assigned  int      // messages promised to consumers
-	pool      int      // ready messages at or after head
+	pool      int      // of all lanes
 
 	unacked    int
 	readyBytes int64
@@ -118,11 +123,13 @@ func (s *State) Bytes() int64 { return s.bytes }
 // ReadyBytes returns the size of the ready messages.
 func (s *State) ReadyBytes() int64 { return s.readyBytes }
 
-// Next returns the sequence number that the next message will get.
-func (s *State) Next() uint64 { return s.slots.next }
+// Next returns the sequence number that the next message will get, in a queue
+// without priorities.
+func (s *State) Next() uint64 { return s.only.next }
 
-// Head returns how far the queue was read: no message from it on was delivered.
-func (s *State) Head() uint64 { return max(s.head, s.furthest) }
+// Head returns how far a queue without priorities was read: no message from it
+// on was delivered. See HeadOf.
+func (s *State) Head() uint64 { return max(s.only.head, s.only.furthest) }
 
 // Publish takes messages in, at the end of the queue; the first of them gets
 // sequence number Next. Now, in Unix milliseconds, is needed when the queue has
@@ -135,9 +142,8 @@ func (s *State) Publish(batch []Message, now int64, fx *Effects) {
 		s.publishSome(batch, fx)
 	} else {
 		for i := range batch {
-			s.push(&batch[i])
+			s.push(&batch[i], fx)
 		}
-		s.pool += len(batch)
 	}
 	if soon {
 		s.offer(fx)
@@ -147,8 +153,13 @@ func (s *State) Publish(batch []Message, now int64, fx *Effects) {
 	s.dropHead(fx)
 }
 
-func (s *State) push(m *Message) {
-	s.slots.push(m)
+func (s *State) push(m *Message, fx *Effects) {
+	l := s.laneFor(m.Priority)
+	seq := s.slots.push(m, l)
+	s.count(l, 1)
+	if s.lanes != nil {
+		fx.Seqs = append(fx.Seqs, seq)
+	}
 	s.readyBytes += int64(m.Size)
 	s.bytes += int64(m.Size)
 	if m.Persistent {
@@ -239,13 +250,13 @@ func (s *State) Get(noAck bool, fx *Effects) (d Delivery, ok bool) {
 // those promised to it and, as long as *common allows, the shared ones.
 func (s *State) nextFor(c *Consumer, common *int) (uint64, bool) {
 	mine := len(c.assigned) > 0
-	if *common > 0 && len(s.returned) > 0 && (!mine || s.returned[0] < c.assigned[0]) {
+	if *common > 0 && s.returnedFirst() && (!mine || s.returned[0] < c.assigned[0]) {
 		*common--
 		seq := s.returned[0]
 		s.returned = s.returned[1:]
 		return seq, true
 	}
-	if mine {
+	if mine && s.promisedFirst(c, *common) {
 		seq := c.assigned[0]
 		c.assigned = c.assigned[1:]
 		s.assigned--
@@ -261,9 +272,10 @@ func (s *State) nextFor(c *Consumer, common *int) (uint64, bool) {
 // advance moves the read position over the next message of the pool;
 // available or headChunk has just found it in memory.
 func (s *State) advance() uint64 {
-	s.head++
-	s.pool--
-	return s.head - 1
+	l := s.nextLane()
+	l.head++
+	s.count(l, -1)
+	return l.head - 1
 }
 
 // deliver hands ready message seq to c.
@@ -298,7 +310,7 @@ func (s *State) forget(seq uint64, sl *slot, fx *Effects) {
 		fx.Settled = append(fx.Settled, seq)
 		s.persistentBytes -= int64(sl.size)
 	}
-	s.slots.remove(seq, s.head)
+	s.slots.remove(seq, s.lane(seq).head)
 }
 
 // Settle removes messages that c acknowledged. Numbers that are not
@@ -415,7 +427,8 @@ func (s *State) drop(seq uint64, fx *Effects) {
 // to everybody, and an empty queue gives memory back. The owner calls it every
 // second or so.
 func (s *State) Tick(fx *Effects) {
-	s.resting, s.ticked = s.ticked == s.head, s.head
+	at := s.readSoFar()
+	s.resting, s.ticked = s.ticked == at, at
 	if s.assigned > 0 {
 		stale := false
 		for _, c := range s.consumers {
@@ -426,7 +439,10 @@ func (s *State) Tick(fx *Effects) {
 		}
 	}
 	if s.Ready() == 0 && s.unacked == 0 {
-		s.head = s.slots.next // what is behind it has expired
+		s.each(func(l *lane) bool {
+			l.head = l.next // what is behind it has expired
+			return true
+		})
 		s.slots.trim()
 		s.returned, s.dying = nil, nil
 	}

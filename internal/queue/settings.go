@@ -84,8 +84,7 @@ func (s *State) publishSome(batch []Message, fx *Effects) {
 			}
 			continue
 		}
-		s.push(m)
-		s.pool++
+		s.push(m, fx)
 		s.offer(fx)
 	}
 }

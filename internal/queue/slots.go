@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/warrenmq/warren/internal/slab"
@@ -85,20 +86,17 @@ type slots struct {
 	hint   *chunk   // where the last lookup ended
 	spare  *chunk
 	strays map[uint64]slot
-	next   uint64 // the sequence number of the next message
+	laned  bool // of several lanes
 	rows   rows
 
 	calendar calendar
 }
 
-// push appends a message and returns its sequence number.
-func (q *slots) push(m *Message) uint64 {
-	var c *chunk
-	if n := len(q.chunks); n > 0 {
-		c = q.chunks[n-1]
-	}
-	if c == nil || c.end() != q.next || c.full() {
-		c = q.addChunk(c)
+// push appends a message to a lane and returns its sequence number.
+func (q *slots) push(m *Message, l *lane) uint64 {
+	c, at := q.last(l.next)
+	if c == nil || c.end() != l.next || c.full() {
+		c = q.addChunk(c, at, l.next)
 	}
 	c.bytes += int64(m.Size)
 	c.slots = append(c.slots, slot{row: q.rows.hold(m.Slab), off: m.Off, size: m.Size, meta: m.meta()})
@@ -106,8 +104,8 @@ func (q *slots) push(m *Message) uint64 {
 	if m.Deadline != 0 || c.ttl != nil {
 		q.note(c, m.Deadline)
 	}
-	q.next++
-	return q.next - 1
+	l.next++
+	return l.next - 1
 }
 
 // meta is the meta of a ready message's slot.
@@ -125,7 +123,22 @@ func (m *Message) meta() uint32 {
 	return meta
 }
 
-func (q *slots) addChunk(last *chunk) *chunk {
+// last returns the last chunk of the lane of a number, nil when it has none,
+// and where another goes.
+func (q *slots) last(seq uint64) (c *chunk, at int) {
+	at = len(q.chunks)
+	if q.laned {
+		at, _ = slices.BinarySearchFunc(q.chunks, seq>>LaneShift, func(c *chunk, lane uint64) int {
+			return cmp.Compare(c.first>>LaneShift, lane+1)
+		})
+	}
+	if at == 0 || q.chunks[at-1].first>>LaneShift != seq>>LaneShift {
+		return nil, at
+	}
+	return q.chunks[at-1], at
+}
+
+func (q *slots) addChunk(last *chunk, at int, next uint64) *chunk {
 	size := minChunk
 	switch {
 	case last == nil:
@@ -138,8 +151,8 @@ func (q *slots) addChunk(last *chunk) *chunk {
 	if q.spare = nil; c == nil || cap(c.slots) < size {
 		c = &chunk{slots: make([]slot, 0, size)}
 	}
-	c.first, c.slots, c.live, c.bytes, c.cold, c.ttl = q.next, c.slots[:0], 0, 0, nil, nil
-	q.chunks = append(q.chunks, c)
+	c.first, c.slots, c.live, c.bytes, c.cold, c.ttl = next, c.slots[:0], 0, 0, nil, nil
+	q.chunks = slices.Insert(q.chunks, at, c)
 	return c
 }
 
@@ -172,7 +185,7 @@ func (q *slots) after(seq uint64) uint64 {
 			return c.first
 		}
 	}
-	return q.next
+	return seq + 1
 }
 
 // get returns the slot of seq by value; gone when there is none in memory.
@@ -209,8 +222,12 @@ func (q *slots) remove(seq, head uint64) {
 	q.rows.drop(s.row)
 	s.setState(stateGone)
 	c.live--
-	if c.end() <= head && c.thin() || c.live == 0 && c != q.chunks[len(q.chunks)-1] {
+	if c.end() <= head && c.thin() {
 		q.free(c)
+	} else if c.live == 0 {
+		if last, _ := q.last(c.first); c != last { // all behind the read position has expired
+			q.free(c)
+		}
 	}
 }
 

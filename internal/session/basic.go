@@ -89,7 +89,7 @@ func (c *Conn) consume(ch *channel, m *amqp.BasicConsume) *amqp.Error {
 	}
 	k.prefix = deliverPrefix(ch.id, tag)
 	return c.vhost.Consume(c.actor.Load(), name, &k.Consumer, k, func() {
-		k.source = source{queue: k.Queue(), consumer: &k.Consumer}
+		k.source = source{queue: k.Queue(), consumer: &k.Consumer, prefetch: k.Prefetch}
 		ch.mu.Lock()
 		ch.consumers[tag] = k
 		ch.mu.Unlock()

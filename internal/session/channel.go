@@ -51,8 +51,9 @@ func (k *consumer) Wake(*broker.Consumer) { k.out.run(k) }
 
 // Carry implements broker.Waker.
 func (k *consumer) Carry(*broker.Consumer) {
-	k.out.mark(k)
-	k.conn.speak()
+	if !k.out.mark(k) {
+		k.conn.speak()
+	}
 }
 
 // Cancelled implements broker.Waker: the queue was deleted.

@@ -123,7 +123,7 @@ const closeOk = "\x01\x00\x00\x00\x00\x00\x04\x00\x0a\x00\x33\xce"
 func (c *Conn) logEnd(err error) {
 	var timeout net.Error
 	switch {
-	case errors.Is(err, io.EOF) && c.vhost == nil && c.win.w == 0: // a health check
+	case errors.Is(err, io.EOF) && c.vhost == nil && c.got.win.w == 0: // a health check
 	case errors.As(err, &timeout) && timeout.Timeout() && c.vhost == nil:
 		c.log.Warn("handshake not finished in time", slog.Duration("limit", HandshakeTimeout))
 	default:

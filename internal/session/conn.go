@@ -2,10 +2,8 @@ package session
 
 import (
 	"errors"
-	"io"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -20,14 +18,8 @@ import (
 const (
 	windowMin = 4 << 10
 	windowMax = 256 << 10
-	// hereMax is how many bytes a read brings at most that is worked off, to
-	// the end, by the reader.
-	hereMax = 16 << 10
 	// memoryNap is how often a publisher that waits for memory looks again.
 	memoryNap = 10 * time.Millisecond
-	// consumeGrace is how long a consume-ok waits for what comes behind its
-	// basic.consume. RabbitMQ's takes about as long, by way of the queue.
-	consumeGrace = 500 * time.Microsecond
 )
 
 // Conn is one connection.
@@ -50,7 +42,7 @@ type Conn struct {
 	impersonator bool
 	frameMax     uint32
 	channelMax   uint16
-	win          window
+	got          reading
 	last         *channel // of the last frame
 	pub          *broker.Publisher
 	published    uint64 // in the present batch
@@ -76,20 +68,13 @@ type Conn struct {
 	writerDone chan struct{}
 
 	w   writer
-	raw syscall.RawConn // writes without waiting; nil: that cannot be done
+	raw syscall.RawConn // reads and writes without waiting; nil: that cannot be done
 }
 
 // held is a consume-ok that waits for what the client sends behind it.
 type held struct {
 	consumer *consumer // nil: none
 	patient  bool      // once
-}
-
-// window is the bytes that were read and not yet taken.
-type window struct {
-	buf  []byte
-	r, w int
-	want int // bytes that the next frames need in one piece, 0: not known
 }
 
 // Serve runs a connection until it ends, and closes it.
@@ -115,86 +100,9 @@ func Serve(cfg *Config, nc net.Conn) {
 	c.end(err)
 }
 
-// readLoop takes what each read brings, whole frames first to last.
-func (c *Conn) readLoop() error {
-	for {
-		n, err := c.fill()
-		if err != nil {
-			return err
-		}
-		here := n <= hereMax && c.raw != nil
-		if here {
-			c.out.hush(true)
-		}
-		if err := c.process(); err != nil {
-			c.out.hush(false)
-			c.out.kick()
-			return err
-		}
-		c.endBatch(here)
-		c.out.wait()
-	}
-}
-
-// fill reads once more into the window, n bytes.
-func (c *Conn) fill() (n int, err error) {
-	w := &c.win
-	switch {
-	case w.r == w.w:
-		w.r, w.w = 0, 0
-	case w.r > 0 && (len(w.buf)-w.w < len(w.buf)/4 || w.want > len(w.buf)-w.r):
-		w.w = copy(w.buf, w.buf[w.r:w.w])
-		w.r = 0
-	}
-	if need := max(windowMin, w.want); w.r == 0 && (len(w.buf) < need || w.w == len(w.buf)) {
-		size := max(windowMin, len(w.buf))
-		for size < need || size == w.w {
-			size *= 2
-		}
-		next := make([]byte, size)
-		copy(next, w.buf[:w.w])
-		w.buf = next
-	}
-	if c.held.consumer != nil {
-		n, err = c.readBehind(w.buf[w.w:])
-	} else {
-		n, err = c.nc.Read(w.buf[w.w:])
-	}
-	w.w += n
-	if n > 0 {
-		c.received.Store(c.cfg.Registry.now())
-		if w.w == len(w.buf) && len(w.buf) < windowMax {
-			w.want = 2 * len(w.buf) // the socket holds more than the window takes
-		}
-		return n, nil
-	}
-	if err == nil {
-		err = io.ErrNoProgress
-	}
-	return 0, err
-}
-
-// readBehind reads when a consume-ok is held back: what the client has sent
-// behind its basic.consume mostly comes at once, and may be an error.
-func (c *Conn) readBehind(b []byte) (int, error) {
-	c.held.patient = false
-	_ = c.nc.SetReadDeadline(time.Now().Add(consumeGrace)) //nolint:forbidigo // a socket's deadline is wall-clock time
-	n, err := c.nc.Read(b)
-	_ = c.nc.SetReadDeadline(time.Time{})
-	if c.closing.Load() {
-		c.deadline(closeOkTimeout) // another goroutine's, which may just have gone
-	}
-	if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || c.closing.Load() {
-		return n, err
-	}
-	c.sendHeld()
-	c.speak()
-	return c.nc.Read(b)
-}
-
 // process handles the frames in the window.
 func (c *Conn) process() error {
-	w := &c.win
+	w := &c.got.win
 	w.want = max(0, min(w.want, windowMax))
 	if len(w.buf) >= w.want {
 		w.want = 0
@@ -476,38 +384,6 @@ func (c *Conn) flushPublished(here bool) *broker.Queue {
 		c.settled = append(c.settled, done)
 	}
 	return q
-}
-
-// endBatch ends what one read brought: flush, then let consumers catch up.
-// With here the read brought little, and what it leads to is done by this
-// goroutine: waking another one costs more.
-func (c *Conn) endBatch(here bool) {
-	c.settles.flush()
-	q := c.flushPublished(here)
-	if len(c.settled) > 0 {
-		err := c.pub.Err()
-		for _, done := range c.settled {
-			done(err)
-		}
-		c.settled = c.settled[:0]
-	}
-	if !here || !c.held.patient {
-		c.sendHeld()
-	}
-	if here && c.out.hush(false) {
-		c.speak()
-	}
-	if c.published == 0 {
-		return
-	}
-	c.publishes.Add(c.published)
-	c.published = 0
-	if q != nil && q.Ahead() {
-		q.CatchUp()
-	}
-	if reason := c.cfg.Broker.Blocked(); reason != "" {
-		c.waitForRoom(reason)
-	}
 }
 
 // waitForRoom stops reading from a publisher until there is memory or disk

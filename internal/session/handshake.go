@@ -94,20 +94,20 @@ func (c *Conn) expect(id amqp.MethodID) (amqp.Method, error) {
 // nextFrame reads one frame that is no heartbeat.
 func (c *Conn) nextFrame() (amqp.Frame, error) {
 	for {
-		f, n, err := amqp.ParseFrame(c.win.buf[c.win.r:c.win.w], c.frameMax)
+		f, n, err := amqp.ParseFrame(c.got.win.buf[c.got.win.r:c.got.win.w], c.frameMax)
 		if err != nil {
 			c.log.Warn("malformed frame in the handshake", slog.String("error", err.Error()))
 			return f, errSilent
 		}
 		if n > 0 {
-			c.win.r += n
+			c.got.win.r += n
 			if f.Type == amqp.FrameHeartbeat {
 				continue
 			}
 			return f, nil
 		}
-		if rest := c.win.buf[c.win.r:c.win.w]; len(rest) >= 7 {
-			c.win.want = frameNeed(rest)
+		if rest := c.got.win.buf[c.got.win.r:c.got.win.w]; len(rest) >= 7 {
+			c.got.win.want = frameNeed(rest)
 		}
 		if _, err := c.fill(); err != nil {
 			return f, err

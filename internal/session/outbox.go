@@ -61,23 +61,24 @@ func (o *outbox) addUpTo(limit int, f func(b []byte) []byte) bool {
 	return room
 }
 
-// hush sets whether frames that are added wake the writer, and reports whether
-// there are any.
-func (o *outbox) hush(quiet bool) bool {
+// hush sets whether what is added wakes the writer, and reports whether there
+// are frames, and whether there is anything.
+func (o *outbox) hush(quiet bool) (frames, some bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.quiet = quiet
-	return len(o.buf) > 0
+	return len(o.buf) > 0, len(o.buf)+len(o.runnable) > 0
 }
 
 // run asks the writer to pull for k.
 func (o *outbox) run(k *consumer) {
-	o.mark(k)
-	o.kick()
+	if !o.mark(k) {
+		o.kick()
+	}
 }
 
-// mark enters k among those to be pulled.
-func (o *outbox) mark(k *consumer) {
+// mark enters k among those to be pulled, and returns quiet.
+func (o *outbox) mark(k *consumer) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !k.queued {
@@ -86,6 +87,7 @@ func (o *outbox) mark(k *consumer) {
 			o.runnable = append(o.runnable, k)
 		}
 	}
+	return o.quiet
 }
 
 // announce adds a consumer's consume-ok (none with nowait); only then is it

@@ -99,6 +99,7 @@ func (c *Conn) settle(ch *channel, tag uint64, multiple bool, what fate) *amqp.E
 		return unknownTag(tag)
 	}
 	for _, d := range c.taken {
+		c.got.hungry = c.got.hungry || !d.src.busy()
 		c.settles.add(d, what)
 	}
 	return nil

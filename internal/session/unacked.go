@@ -11,7 +11,13 @@ import (
 type source struct {
 	queue    *broker.Queue
 	consumer *broker.Consumer // nil for basic.get
+	prefetch int              // the consumer's, 0: no limit
+	live     int              // deliveries outstanding; guarded by channel.mu
 }
+
+// busy reports whether the client has so much of its prefetch in hand that it
+// will not miss what it may get more, for a moment.
+func (s *source) busy() bool { return s.prefetch >= patientFrom && 8*s.live >= 7*s.prefetch }
 
 // outstanding is one delivery that is not settled.
 type outstanding struct {
@@ -54,6 +60,7 @@ func (u *unacked) add(tag uint64, d outstanding) {
 	}
 	u.push(d)
 	u.live++
+	d.src.live++
 }
 
 func (u *unacked) push(d outstanding) {
@@ -117,6 +124,7 @@ func (u *unacked) take(tag uint64) (d outstanding, ok bool) {
 	}
 	if d.src != nil {
 		u.live--
+		d.src.live--
 	}
 	return d, d.src != nil
 }
@@ -141,6 +149,9 @@ func (u *unacked) takeUpTo(tag uint64, dst []outstanding) []outstanding {
 	}
 	u.trim()
 	u.live -= len(dst) - n
+	for i := range dst[n:] {
+		dst[n+i].src.live--
+	}
 	return dst
 }
 
@@ -156,6 +167,7 @@ func (u *unacked) has(tag uint64) bool {
 // restore enters a delivery again that take or takeUpTo removed.
 func (u *unacked) restore(tag uint64, d outstanding) {
 	u.live++
+	d.src.live++
 	if off := tag - u.base; u.span > 0 && off < uint64(u.span) {
 		u.ring[(u.head+int(off))&(len(u.ring)-1)] = d //nolint:gosec // less than span
 		return

@@ -10,6 +10,7 @@ import (
 // simulation lets them lie: each message is in one of both, whenever the
 // machine stops.
 const (
+	prioritized = "q2"
 	mortal      = "q3"
 	deadLetters = "dead"
 	// deliveries is how often the delivery of a message of mortal may fail.
@@ -21,6 +22,9 @@ func queueArguments(name string) amqp.Table {
 	var args amqp.Table
 	if ttl, ok := queueTTL[name]; ok {
 		args = append(args, amqp.Field{Key: "x-message-ttl", Value: ttl})
+	}
+	if name == prioritized {
+		args = append(args, amqp.Field{Key: "x-max-priority", Value: int32(3)})
 	}
 	if name == mortal {
 		args = append(args, amqp.Field{Key: "x-dead-letter-exchange", Value: ""},

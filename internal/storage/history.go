@@ -10,7 +10,8 @@ import (
 	"github.com/warrenmq/warren/internal/slab"
 )
 
-// history is what replay finds of one queue.
+// history is what replay finds of one queue, or of one lane of a queue with
+// priorities.
 type history struct {
 	entries []entry
 	sorted  bool // entries is ascending, each number once
@@ -19,6 +20,8 @@ type history struct {
 	// beside the entries, which most queues do without.
 	deadlines []deadline
 	tallies   map[uint64]uint64 // of messages that came back, nil without any
+	// lanes are the others of the queue, by number less one; some may be nil.
+	lanes []*history
 }
 
 // deadline is when a message expires, Unix milliseconds.
@@ -39,19 +42,46 @@ type entry struct {
 // replay collects histories by queue.
 type replay map[uint64]*history
 
-func (r replay) of(stream uint64) *history {
+// of returns the history of the lane of a message, or of a level.
+func (r replay) of(stream, seq uint64) *history {
 	h := r[stream]
 	if h == nil {
 		h = &history{sorted: true}
 		r[stream] = h
 	}
-	return h
+	return h.lane(seq)
+}
+
+func (h *history) lane(seq uint64) *history {
+	i := int(seq >> queue.LaneShift)
+	if i == 0 {
+		return h
+	}
+	for len(h.lanes) < i {
+		h.lanes = append(h.lanes, nil)
+	}
+	if h.lanes[i-1] == nil {
+		h.lanes[i-1] = &history{sorted: true}
+	}
+	return h.lanes[i-1]
+}
+
+// each returns the history's lanes in order.
+func (h *history) each(yield func(*history) bool) {
+	if !yield(h) {
+		return
+	}
+	for _, l := range h.lanes {
+		if l != nil && !yield(l) {
+			return
+		}
+	}
 }
 
 // Put implements journal.Visitor.
 func (r replay) Put(places []journal.Ref, mark uint64, body []byte, at journal.Position) {
 	for _, p := range places {
-		h := r.of(p.Stream)
+		h := r.of(p.Stream, p.Seq)
 		h.add(entry{
 			seq: p.Seq, segment: uint32(at.Segment), off: at.Off, size: uint32(len(body)), route: uint16(mark), //nolint:gosec // as they were written
 		})
@@ -63,15 +93,15 @@ func (r replay) Put(places []journal.Ref, mark uint64, body []byte, at journal.P
 
 // Settle implements journal.Visitor.
 func (r replay) Settle(stream uint64, seqs []uint64) {
-	h := r.of(stream)
+	h := r.of(stream, 0)
 	for _, seq := range seqs {
-		h.settle(seq)
+		h.lane(seq).settle(seq)
 	}
 }
 
 // Level implements journal.Visitor.
 func (r replay) Level(stream, value uint64, exact bool) {
-	h := r.of(stream)
+	h := r.of(stream, value)
 	if exact || value > h.level {
 		h.level = value
 	}
@@ -79,19 +109,21 @@ func (r replay) Level(stream, value uint64, exact bool) {
 
 // Tally implements journal.Visitor.
 func (r replay) Tally(place journal.Ref, value uint64) {
-	h := r.of(place.Stream)
+	h := r.of(place.Stream, place.Seq)
 	if h.tallies == nil {
 		h.tallies = map[uint64]uint64{}
 	}
 	h.tallies[place.Seq] = max(h.tallies[place.Seq], value)
 }
 
-// tries returns what is counted of the messages that are there.
-func (h *history) tries() map[uint64]queue.Tries {
+// tries adds what is counted of the messages that are there.
+func (h *history) tries(tries map[uint64]queue.Tries) map[uint64]queue.Tries {
 	if h.tallies == nil {
-		return nil
+		return tries
 	}
-	tries := map[uint64]queue.Tries{}
+	if tries == nil {
+		tries = map[uint64]queue.Tries{}
+	}
 	for _, e := range h.entries {
 		if v, ok := h.tallies[e.seq]; ok {
 			tries[e.seq] = queue.Tries{Acquired: uint32(v >> 32), Failed: uint32(v)} //nolint:gosec // as they were written
@@ -182,8 +214,22 @@ func (s *Store) Restore(uid uint64) broker.Restored {
 		return broker.Restored{}
 	}
 	delete(s.histories, uid)
-	r := broker.Restored{Next: h.finish(), Delivered: h.level}
-	r.Tries = h.tries()
+	var r broker.Restored
+	for l := range h.each {
+		if end := l.finish(); end > 0 {
+			r.Ends = append(r.Ends, end)
+		}
+		if l.level > 0 {
+			r.Delivered = append(r.Delivered, l.level)
+		}
+		r.Tries = l.tries(r.Tries)
+		r.Runs = l.runs(s.journal, r.Runs)
+	}
+	return r
+}
+
+// runs appends the messages that are there, once finish has found them.
+func (h *history) runs(j *journal.Journal, to []queue.Cold) []queue.Cold {
 	for rest := h.entries; len(rest) > 0; {
 		first, bytes, n := rest[0].seq, int64(0), 0
 		for n < len(rest) && rest[n].seq-first < queue.MaxRun && (bytes < runBytes || n == 0) {
@@ -191,7 +237,7 @@ func (s *Store) Restore(uid uint64) broker.Restored {
 			n++
 		}
 		c := queue.Cold{Bytes: bytes, PersistentBytes: bytes, Seqs: make([]uint64, n)}
-		run := &logRun{journal: s.journal, first: first, entries: make([]logEntry, n)}
+		run := &logRun{journal: j, first: first, entries: make([]logEntry, n)}
 		for i, e := range rest[:n] {
 			c.Seqs[i] = e.seq
 			run.entries[i] = logEntry{segment: e.segment, off: e.off, size: e.size, step: uint16(e.seq - first), route: e.route} //nolint:gosec // less than MaxRun
@@ -200,10 +246,10 @@ func (s *Store) Restore(uid uint64) broker.Restored {
 			run.expires(i, at)
 		}
 		c.Where = run
-		r.Runs = append(r.Runs, c)
+		to = append(to, c)
 		rest = rest[n:]
 	}
-	return r
+	return to
 }
 
 // Unknown returns the queues that the journal has live messages of and nobody

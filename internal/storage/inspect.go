@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/warrenmq/warren/internal/journal"
+	"github.com/warrenmq/warren/internal/queue"
 	"github.com/warrenmq/warren/internal/vfs"
 )
 
@@ -44,7 +45,7 @@ type QueueReport struct {
 	Messages  int
 	Bytes     int64
 	Delivered uint64 // messages below may have been delivered
-	Next      uint64 // the next message's number
+	Next      uint64 // the next message's number; with priorities both are sums
 	// Redelivered is how many messages may have been delivered before.
 	Redelivered int
 }
@@ -82,13 +83,19 @@ func Inspect(fsys vfs.FS, dir string) (*Inspection, error) {
 	return i, i.backlog()
 }
 
-func (h *history) report() QueueReport {
-	r := QueueReport{Delivered: h.level, Next: h.finish()}
-	for _, e := range h.entries {
-		r.Messages++
-		r.Bytes += int64(e.size)
-		if e.seq < h.level {
-			r.Redelivered++
+// inLane are the bits of a sequence number that count within its lane.
+const inLane = 1<<queue.LaneShift - 1
+
+func (h *history) report() (r QueueReport) {
+	for l := range h.each {
+		r.Delivered += l.level & inLane
+		r.Next += l.finish() & inLane
+		for _, e := range l.entries {
+			r.Messages++
+			r.Bytes += int64(e.size)
+			if e.seq < l.level {
+				r.Redelivered++
+			}
 		}
 	}
 	return r

@@ -64,8 +64,12 @@ type place struct {
 	delivered  bool
 	until      int64 // when it expires, 0: never
 	tries      queue.Tries
+	priority   uint8
 	moved      *batch // that made it a dead letter; nil: not rejected
 }
+
+// rank is the priority that counts.
+func (p *place) rank() uint8 { return min(p.priority, 3) }
 
 type placeState int
 
@@ -127,7 +131,13 @@ func (m *model) confirmAll() {
 }
 
 func (m *model) add(q *modelQueue, p *place, b *batch) {
-	q.places = append(q.places, p)
+	at := len(q.places)
+	if q.name == prioritized { // behind those of its priority
+		for at > 0 && q.places[at-1].rank() < p.rank() {
+			at--
+		}
+	}
+	q.places = slices.Insert(q.places, at, p)
 	q.byID[p.id], q.ever[p.id] = p, p
 	if q.name == mortal {
 		m.dead.origin[p.id] = p
@@ -268,8 +278,11 @@ func (q *modelQueue) match(messages []seenMessage, present map[*place]bool, grac
 		}
 		present[p] = true
 	}
-	i, delivered := 0, false
+	i, delivered, rank := 0, false, uint8(0)
 	for _, p := range slices.Backward(q.places) {
+		if q.name == prioritized && p.rank() != rank { // each has a level of its own
+			delivered, rank = false, p.rank()
+		}
 		delivered = delivered || p.delivered
 		if !present[p] {
 			if p.persistent && !expired(p) && p.moved == nil && p.settled == nil && (p.stored == nil || p.stored.confirmed) {

@@ -218,6 +218,7 @@ func (l *life) send(b *batch) {
 		c.Properties.Expiration = strconv.FormatInt(ttl, 10)
 		until = l.m.clock.Load() + ttl
 	}
+	c.Properties.Priority = uint8(l.r.IntN(6))
 	l.m.bodies++
 	c.Body = append(binary.BigEndian.AppendUint64(nil, l.m.bodies), bytes.Repeat([]byte{byte('a' + l.m.bodies%26)}, l.r.IntN(400))...)
 	m, err := broker.Compose(&c, 1<<17)
@@ -234,7 +235,7 @@ func (l *life) send(b *batch) {
 	routed := 0
 	for name, q := range l.m.queues {
 		if c.Exchange == "" && name == c.Key || c.Exchange == "fan" && l.m.bound[name] {
-			l.m.add(q, &place{id: l.m.bodies, image: image, persistent: m.Persistent, until: until}, b)
+			l.m.add(q, &place{id: l.m.bodies, image: image, persistent: m.Persistent, until: until, priority: m.Priority}, b)
 			routed++
 		}
 	}

@@ -57,7 +57,7 @@ type Options struct {
 type Live interface {
 	Live(uid, seq uint64) bool
 	Any(uid, from, to uint64) bool
-	Delivered(uid uint64) (upTo uint64, ok bool)
+	Delivered(uid uint64) (upTo []uint64)
 }
 
 // Store is an open data directory.
@@ -90,7 +90,7 @@ func Open(o Options) (*Store, *journal.Report, error) {
 	var report *journal.Report
 	s.journal, report, err = journal.Open(journal.Options{
 		FS: o.FS, Dir: path.Join(o.Dir, "journal"), SegmentSize: o.SegmentSize,
-		Live: s.isLive, Any: s.anyLive, Level: s.level, LiveBytes: s.liveBytes, Space: s.space, Fenced: s.fenced,
+		Live: s.isLive, Any: s.anyLive, Levels: s.levels, LiveBytes: s.liveBytes, Space: s.space, Fenced: s.fenced,
 	}, replay(s.histories))
 	if err != nil {
 		return nil, nil, fmt.Errorf("journal: %w", err)
@@ -173,10 +173,10 @@ func (s *Store) anyLive(stream, from, to uint64) bool {
 	return l == nil || (*l).Any(stream, from, to)
 }
 
-func (s *Store) level(stream uint64) (uint64, bool) {
+func (s *Store) levels(stream uint64) []uint64 {
 	l := s.live.Load()
 	if l == nil {
-		return 0, false
+		return nil
 	}
 	return (*l).Delivered(stream)
 }

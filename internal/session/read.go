@@ -1,0 +1,235 @@
+package session
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Sizes of a batch: what is read before it is answered.
+const (
+	// hereMax is how many bytes a batch has at most that is worked off, to the
+	// end, by the reader.
+	hereMax = 16 << 10
+	// gatherReads is how many reads a batch is at most.
+	gatherReads = 64
+	// patientFrom is the prefetch from which on a client that has most of it in
+	// hand waits for more, patience at most, so that it gets more at once.
+	patientFrom = 64
+	patience    = time.Millisecond
+	// consumeGrace is how long a consume-ok waits for what comes behind its
+	// basic.consume. RabbitMQ's takes about as long, by way of the queue.
+	consumeGrace = 500 * time.Microsecond
+)
+
+// window is the bytes that were read and not yet taken.
+type window struct {
+	buf  []byte
+	r, w int
+	want int // bytes that the next frames need in one piece, 0: not known
+}
+
+// reading is the state of the reader's batch and of its read.
+type reading struct {
+	win window
+
+	bytes, reads int  // of the batch
+	hungry       bool // it acknowledged deliveries of a consumer that is not busy
+
+	later *time.Timer
+	armed atomic.Bool // later runs
+
+	into []byte // what the read fills
+	n    int
+	err  error
+	try  func(fd uintptr) bool // tryRead, made once
+}
+
+// readLoop takes what each read brings, whole frames first to last. Reads that
+// follow one another without waiting are one batch: a client that writes
+// message by message, faster than they could be answered one by one, is
+// answered for many at a time.
+func (c *Conn) readLoop() error {
+	for {
+		n, err := c.fill()
+		if err != nil {
+			c.answer()
+			return err
+		}
+		if c.raw != nil && c.got.bytes == 0 && n <= hereMax {
+			c.out.hush(true)
+		}
+		c.got.bytes += n
+		c.got.reads++
+		if err := c.process(); err != nil {
+			c.out.hush(false)
+			c.out.kick()
+			return err
+		}
+		if c.raw == nil || c.got.bytes > hereMax || c.got.reads >= gatherReads {
+			c.answer()
+		}
+	}
+}
+
+// answer ends the batch, if there is one.
+func (c *Conn) answer() {
+	if c.got.bytes == 0 {
+		return
+	}
+	here := c.raw != nil && c.got.bytes <= hereMax
+	c.got.bytes, c.got.reads = 0, 0
+	c.endBatch(here)
+	c.out.wait()
+}
+
+// read is Read of the connection; before it waits, the batch is answered.
+func (c *Conn) read(p []byte) (int, error) {
+	if c.raw == nil {
+		return c.nc.Read(p)
+	}
+	g := &c.got
+	if g.try == nil {
+		g.try = c.tryRead
+	}
+	g.into = p
+	if err := c.raw.Read(g.try); err != nil {
+		return 0, err
+	}
+	g.into = nil
+	if g.n == 0 && g.err == nil {
+		return 0, io.EOF
+	}
+	return max(g.n, 0), g.err
+}
+
+// readBehind reads when a consume-ok is held back: what the client has sent
+// behind its basic.consume mostly comes at once, and may be an error.
+func (c *Conn) readBehind(b []byte) (int, error) {
+	_ = c.nc.SetReadDeadline(time.Now().Add(consumeGrace)) //nolint:forbidigo // a socket's deadline is wall-clock time
+	n, err := c.read(b)
+	c.held.patient = false
+	_ = c.nc.SetReadDeadline(time.Time{})
+	if c.closing.Load() {
+		c.deadline(closeOkTimeout) // another goroutine's, which may just have gone
+	}
+	if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || c.closing.Load() {
+		return n, err
+	}
+	c.sendHeld()
+	c.speak()
+	return c.read(b)
+}
+
+// tryRead reads once; false: there is nothing, and the read is to wait.
+func (c *Conn) tryRead(fd uintptr) bool {
+	g := &c.got
+	for {
+		g.n, g.err = syscall.Read(int(fd), g.into)
+		switch {
+		case errors.Is(g.err, syscall.EINTR):
+		case errors.Is(g.err, syscall.EAGAIN):
+			c.answer()
+			return false
+		default:
+			return true
+		}
+	}
+}
+
+// fill reads once more into the window, n bytes.
+func (c *Conn) fill() (n int, err error) {
+	w := &c.got.win
+	switch {
+	case w.r == w.w:
+		w.r, w.w = 0, 0
+	case w.r > 0 && (len(w.buf)-w.w < len(w.buf)/4 || w.want > len(w.buf)-w.r):
+		w.w = copy(w.buf, w.buf[w.r:w.w])
+		w.r = 0
+	}
+	if need := max(windowMin, w.want); w.r == 0 && (len(w.buf) < need || w.w == len(w.buf)) {
+		size := max(windowMin, len(w.buf))
+		for size < need || size == w.w {
+			size *= 2
+		}
+		next := make([]byte, size)
+		copy(next, w.buf[:w.w])
+		w.buf = next
+	}
+	if c.held.consumer != nil {
+		n, err = c.readBehind(w.buf[w.w:])
+	} else {
+		n, err = c.read(w.buf[w.w:])
+	}
+	w.w += n
+	if n > 0 {
+		c.received.Store(c.cfg.Registry.now())
+		if w.w == len(w.buf) && len(w.buf) < windowMax {
+			w.want = 2 * len(w.buf) // the socket holds more than the window takes
+		}
+		return n, nil
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return 0, err
+}
+
+// endBatch ends a batch: flush, then let consumers catch up. With here it is
+// little, and what it leads to is done by this goroutine: waking another one
+// costs more.
+func (c *Conn) endBatch(here bool) {
+	patient := here && !c.got.hungry && len(c.settles.runs) > 0 && c.published == 0
+	c.got.hungry = false
+	c.settles.flush()
+	q := c.flushPublished(here)
+	if len(c.settled) > 0 {
+		err := c.pub.Err()
+		for _, done := range c.settled {
+			done(err)
+		}
+		c.settled = c.settled[:0]
+	}
+	if !here || !c.held.patient {
+		c.sendHeld()
+	}
+	switch frames, some := c.out.hush(false); {
+	case !some:
+	case !here:
+		c.out.kick()
+	case patient && !frames:
+		c.later()
+	default:
+		c.speak()
+	}
+	if c.published == 0 {
+		return
+	}
+	c.publishes.Add(c.published)
+	c.published = 0
+	if q != nil && q.Ahead() {
+		q.CatchUp()
+	}
+	if reason := c.cfg.Broker.Blocked(); reason != "" {
+		c.waitForRoom(reason)
+	}
+}
+
+// later serves the consumers that were woken in a moment, or with what comes
+// next.
+func (c *Conn) later() {
+	g := &c.got
+	switch {
+	case g.armed.Swap(true):
+	case g.later == nil:
+		g.later = time.AfterFunc(patience, func() {
+			g.armed.Store(false)
+			c.out.kick()
+		})
+	default:
+		g.later.Reset(patience)
+	}
+}
