@@ -153,7 +153,7 @@ func (c *comparison) again(t *testing.T, seed uint64, few bool) {
 	if d == nil {
 		return
 	}
-	name := explain(d)
+	name := d.explain(s)
 	c.mu.Lock()
 	if name != "" {
 		c.explained[name]++

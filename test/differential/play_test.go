@@ -344,6 +344,7 @@ func (p *player) tidy() {
 	for _, o := range p.s.ops {
 		if m, ok := o.do.(manage); ok && m.method == http.MethodPut {
 			p.b.http(http.MethodDelete, m.path, "")
+			time.Sleep(5 * p.quiet) // in the background again
 		}
 	}
 }

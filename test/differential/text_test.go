@@ -15,7 +15,7 @@ func describe(v any) string {
 	var b strings.Builder
 	for i := range s.NumField() {
 		f := s.Field(i)
-		if t, ok := f.Interface().(amqp.Table); ok && s.Type().Field(i).Name == "Headers" {
+		if t, ok := reflect.TypeAssert[amqp.Table](f); ok && s.Type().Field(i).Name == "Headers" {
 			slices.SortStableFunc(t, func(a, b amqp.Field) int { return strings.Compare(a.Key, b.Key) }) // RabbitMQ sorts them
 		}
 		if !f.IsZero() {
