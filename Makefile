@@ -26,7 +26,7 @@ lint: ## golangci-lint with .golangci.yml
 	$(GO) run $(LINT) run ./...
 
 generate: ## generated code is up to date
-	$(GO) generate ./... && git diff --exit-code -- amqp
+	$(GO) generate ./... && git diff --exit-code -- amqp doc/reference
 
 test: deps build ## what the tests need, then every test
 	WARREN_TEST_DEPS=1 $(GO) test -race -tags invariants $(INSIDE)

@@ -47,6 +47,7 @@ type Permission struct {
 // Rights is a compiled [Permission]. It is immutable.
 type Rights struct {
 	matchers [3]matcher // By Op.
+	topics   Topics     // Nil: routing keys are not asked about.
 }
 
 // matcher matches everything, nothing, or what its expression does.

@@ -34,6 +34,19 @@ func (v *Vhost) Check(a *Actor, op auth.Op, kind Kind, name string) *amqp.Error 
 		op, v.resource(kind, name), a.User)
 }
 
+// CheckTopic refuses a routing key that a may not publish with, or bind by, at
+// a topic exchange.
+func (v *Vhost) CheckTopic(a *Actor, op auth.Op, exchange, key string) *amqp.Error {
+	if !a.Rights.Narrowed() {
+		return nil
+	}
+	if x, ok := v.Exchange(exchange); !ok || x.Type != "topic" || a.Rights.CanTopic(op, exchange, key) {
+		return nil
+	}
+	return amqp.ChannelErrorf(amqp.CodeAccessRefused, "%s access to topic '%s' in %s refused for user '%s'",
+		op, key, v.resource(KindExchange, exchange), a.User)
+}
+
 // checkBind is the right to connect something: op on it, or, in a cluster's
 // vhost, to configure it. There a role is granted to produce or to consume,
 // and binding belongs to both (ADR 0006).

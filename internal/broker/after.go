@@ -8,9 +8,13 @@ type after struct {
 	load  bool         // somebody waits for messages outside of memory
 	fetch []uint64     // runs outside of memory in which messages expire
 	dead  []queue.Dead // for the dead letter exchange
+	// overdue was not settled in time. It comes of the timers' steps alone.
+	overdue []queue.Overdue
 }
 
-func (a after) nothing() bool { return !a.load && a.fetch == nil && a.dead == nil }
+func (a after) nothing() bool {
+	return !a.load && a.fetch == nil && a.dead == nil && a.overdue == nil
+}
 
 // follow is what a queue has left to do.
 type follow struct {
@@ -43,6 +47,11 @@ func (q *Queue) work(a after, later bool) {
 		if n := part(f.dead); n < len(f.dead) {
 			work = append(work, follow{f.queue, after{dead: f.dead[n:]}})
 			f.dead = f.dead[:n]
+		}
+		for _, o := range f.overdue {
+			if owner, ok := o.Consumer.Owner.(*Consumer); ok {
+				owner.waker.Overdue(owner, o.Seqs)
+			}
 		}
 		for _, first := range f.fetch {
 			work = f.queue.fetchAt(first).add(f.queue, work)

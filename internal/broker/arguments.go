@@ -71,7 +71,7 @@ func queueArguments() map[string]argument {
 		"x-max-age":                       {text, notYet},
 		"x-stream-max-segment-size-bytes": {number(0, 3_000_000_000), notYet},
 		"x-stream-filter-size-bytes":      {number(16, 255), notYet},
-		"x-consumer-timeout":              {number(0, maxMillis), notYet},
+		"x-consumer-timeout":              {number(0, maxMillis), always},
 		"x-consumer-disconnected-timeout": {number(0, maxMillis), notYet},
 		"x-delayed-retry-type":            {text, notYet},
 		"x-delayed-retry-min":             {number(0, maxMillis), notYet},
@@ -82,6 +82,7 @@ func queueArguments() map[string]argument {
 // consumerArguments are the arguments of basic.consume that RabbitMQ acts on.
 func consumerArguments() map[string]argument {
 	number := func(v any, _ amqp.Table) string { return checkNumber(v, -1<<62, 1<<62) }
+	timeout := func(v any, _ amqp.Table) string { return checkNumber(v, 0, maxMillis) }
 	anything := func(any, amqp.Table) string { return "" }
 	return map[string]argument{
 		"x-cancel-on-ha-failover":   {anything, always}, // nothing fails over
@@ -89,7 +90,7 @@ func consumerArguments() map[string]argument {
 		"x-stream-offset":           {anything, notYet},
 		"x-stream-filter":           {anything, notYet},
 		"x-stream-match-unfiltered": {anything, notYet},
-		"x-consumer-timeout":        {number, notYet},
+		"x-consumer-timeout":        {timeout, always},
 	}
 }
 

@@ -261,7 +261,7 @@ func (b *Broker) relieve() (moved bool, err error) {
 	}
 	var all []hot
 	for _, v := range b.Vhosts() {
-		for _, q := range v.Queues() {
+		for _, q := range v.stores() {
 			if n := q.hot.Load(); n > 0 {
 				all = append(all, hot{q, n})
 			}

@@ -157,10 +157,10 @@ func (v *Vhost) bind(a *Actor, b *Binding) (kept []keptImage, dest Destination, 
 
 // checkBinding checks what exchange x demands of a new binding.
 func (v *Vhost) checkBinding(x *Exchange, b *Binding) *amqp.Error {
-	if err := route.Check(x.Type, b.Key, b.Arguments); err != nil {
+	if err := route.Check(x.kind, b.Key, b.Arguments); err != nil {
 		return asError(err)
 	}
-	if x.Type == route.LocalRandom && b.DestinationKind == KindExchange {
+	if x.kind == route.LocalRandom && b.DestinationKind == KindExchange {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "Destination not found")
 	}
 	if x.chooses && x.routes.Len() >= route.MaxChoices {
@@ -264,7 +264,10 @@ func (v *Vhost) checkEnds(a *Actor, b *Binding) *amqp.Error {
 	if b.Source == "" || b.Destination == "" && b.DestinationKind == KindExchange {
 		return errDefaultExchange()
 	}
-	return v.checkBind(a, auth.Read, KindExchange, b.Source)
+	if err := v.checkBind(a, auth.Read, KindExchange, b.Source); err != nil {
+		return err
+	}
+	return v.CheckTopic(a, auth.Read, b.Source, b.Key)
 }
 
 // bindTarget finds a binding's destination; a nil actor may use all.

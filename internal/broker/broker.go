@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/warrenmq/warren/internal/history"
 	"github.com/warrenmq/warren/internal/meta"
 	"github.com/warrenmq/warren/internal/queue"
 )
@@ -57,6 +58,7 @@ type env struct {
 	log    Log
 	memory *Memory
 	uids   *uids
+	counts *VhostCounts
 	timers *timers
 	failed func(error)
 	clock  func() time.Time
@@ -79,6 +81,7 @@ type Broker struct {
 	env    env // without a vhost's part
 
 	expiring sync.Mutex // one at a time does what is due
+	ticks    atomic.Int64
 
 	mu     sync.Mutex // serialises changes of vhosts
 	vhosts atomic.Pointer[map[meta.VhostRef]*Vhost]
@@ -154,10 +157,12 @@ func (b *Broker) RemoveVhost(ref meta.VhostRef) (*Vhost, bool) {
 
 // Tick lets every queue do what may wait. The server calls it every second.
 func (b *Broker) Tick() {
+	sample := int64(0)
+	if b.ticks.Add(1)%history.Every == 0 {
+		sample = b.env.now()
+	}
 	for _, v := range b.Vhosts() {
-		for _, q := range v.Queues() {
-			q.tick()
-		}
+		v.tick(sample)
 	}
 }
 

@@ -18,6 +18,9 @@ type Waker interface {
 	Carry(c *Consumer)
 	// Cancelled says that c's queue is gone.
 	Cancelled(c *Consumer)
+	// Overdue says that c did not settle messages in time. They stay c's until
+	// they are returned.
+	Overdue(c *Consumer, seqs []uint64)
 }
 
 // Consumer is one consumer of one queue. Its owner takes messages with Take
@@ -57,6 +60,21 @@ func (c *Consumer) view() ConsumerView {
 	}
 }
 
+// argConsumerTimeout is an argument of consumers and of queues.
+const argConsumerTimeout = "x-consumer-timeout"
+
+// Timeout returns within how many milliseconds c has to settle what it gets; 0:
+// it need not.
+func (c *Consumer) Timeout() int64 {
+	if n, _, _ := c.Arguments.Int(argConsumerTimeout); n > 0 {
+		return n
+	}
+	if n := c.queue.Settings().ConsumerTimeout; n != nil {
+		return *n
+	}
+	return 0
+}
+
 // Queue returns the queue that c consumes from.
 func (c *Consumer) Queue() *Queue { return c.queue }
 
@@ -90,7 +108,8 @@ func (v *Vhost) Consume(a *Actor, name string, c *Consumer, w Waker, ready func(
 	}
 	c.queue, c.waker = q, w
 	rank, _, _ := c.Arguments.Int("x-priority")
-	c.state = queue.Consumer{Owner: c, Prefetch: c.Prefetch, NoAck: c.NoAck, Priority: rank}
+	timeout, _, _ := c.Arguments.Int(argConsumerTimeout)
+	c.state = queue.Consumer{Owner: c, Prefetch: c.Prefetch, NoAck: c.NoAck, Priority: rank, Timeout: timeout}
 	q.served = true
 	var told []Delivered
 	if q.Durable {
@@ -136,11 +155,9 @@ func (c *Consumer) Take(limit, budget int, dst []queue.Delivery) []queue.Deliver
 	}
 	n := len(dst)
 	dst = q.state.Take(&c.state, limit, budget, dst, &q.fx)
-	for i := n; i < len(dst); i++ {
-		q.stats.Delivered++
-		if dst[i].Redelivered {
-			q.stats.Redelivered++
-		}
+	q.stats.took(dst[n:], c.NoAck)
+	if c.state.Timeout > 0 || q.settings.ConsumerTimeout != nil {
+		q.state.Hold(&c.state, dst[n:], q.env.soon())
 	}
 	q.finishLater(q.release())
 	if !q.settleLevel(dst[n:]) {
@@ -173,13 +190,15 @@ func (v *Vhost) Get(a *Actor, name string, noAck bool) (q *Queue, d queue.Delive
 			left = q.state.Ready()
 		}
 		if ok {
-			q.stats.Got++
+			q.stats.got(&d, noAck)
 		}
 		more = q.fx.Load && !q.broken
 		q.unlock()
 	}
 	if ok = ok && q.settleLevel([]queue.Delivery{d}); ok {
 		q.count(&d)
+	} else {
+		q.gotNothing()
 	}
 	return q, d, left, ok, nil
 }

@@ -20,13 +20,16 @@ type Exchange struct {
 	Durable, AutoDelete, Internal bool
 	Arguments                     amqp.Table
 
+	kind      string // the type by which it routes
 	policy    *policy.Effective
 	alternate string  // by argument or policy
 	sticky    bool    // where a message goes depends on its exchange and key alone
 	chooses   bool    // one destination a message, see route.Chooses
 	chance    bool    // it looks at route.Message.Chance
 	history   *recent // of type x-recent-history
+	delayed   *Queue  // what waits in one of type x-delayed-message; nil for the others
 	lost      *recent // what went to no queue
+	counts    *exchangeCounts
 	routes    route.Table[Destination]
 }
 
@@ -39,11 +42,12 @@ type Destination struct {
 // open gives a new exchange its empty routing table.
 func (x *Exchange) open(memory *Memory) bool {
 	routes, ok := route.New[Destination](x.Type, x.Arguments)
-	x.routes = routes
-	x.chooses, x.chance = route.Chooses(x.Type), route.ByChance(x.Type)
+	x.routes, x.kind = routes, route.Inner(x.Type, x.Arguments)
+	x.chooses, x.chance = route.Chooses(x.kind), route.ByChance(x.kind)
 	x.sticky = x.Type == "direct" || x.Type == "fanout" || x.Type == "topic" || x.Type == route.ModulusHash
+	x.counts = &exchangeCounts{}
 	x.lost = &recent{messages: unroutableMessages, bytes: unroutableBytes, memory: memory}
-	if x.Type == route.RecentHistory {
+	if x.kind == route.RecentHistory {
 		n, _ := route.HistoryLength(x.Arguments)
 		x.history = &recent{messages: n, bytes: maxHistoryBytes, memory: memory}
 	}
@@ -74,7 +78,7 @@ type ExchangeDeclare struct {
 // DeclareExchange makes sure that an exchange exists.
 func (v *Vhost) DeclareExchange(a *Actor, d ExchangeDeclare) *amqp.Error {
 	d.Name = cleanName(d.Name)
-	if _, ok := route.New[Destination](d.Type, nil); !ok && !d.Passive {
+	if _, ok := route.New[Destination](d.Type, nil); !ok && d.Type != route.Delayed && !d.Passive {
 		return unknownExchangeType(d.Type)
 	}
 	if d.Name == "" {
@@ -114,32 +118,43 @@ func (v *Vhost) addExchange(d *ExchangeDeclare) *amqp.Error {
 	}
 	x.open(v.memory)
 	x.settle(v.effective(x.object()))
+	if x.Type == route.Delayed {
+		x.delayed = v.newWaiting(x.Name, v.opts.NextUID(), x.Durable)
+	}
 	for _, f := range d.Arguments {
-		if f.Key != argAlternate && !route.Knows(d.Type, f.Key) {
+		if f.Key != argAlternate && !route.Knows(d.Type, f.Key) && !route.Knows(x.kind, f.Key) {
 			v.note(KindExchange, d.Name, f.Key)
 		}
 	}
 	if x.Durable {
 		err := v.opts.Definitions.PutExchange(meta.Exchange{
 			Vhost: v.ref, Name: x.Name, Type: x.Type, Durable: true,
-			AutoDelete: x.AutoDelete, Internal: x.Internal, Arguments: x.Arguments,
+			AutoDelete: x.AutoDelete, Internal: x.Internal, UID: x.uid(), Arguments: x.Arguments,
 		})
 		if err != nil {
 			return v.stored(err)
+		}
+		if x.delayed != nil {
+			v.uids.set(x.delayed)
 		}
 	}
 	v.change(func(t *topology) { t.exchanges = t.exchanges.Set(x.Name, x) })
 	return nil
 }
 
-// RestoreExchange enters an exchange that the definitions already hold.
-func (v *Vhost) RestoreExchange(m meta.Exchange) {
+// RestoreExchange enters an exchange that the definitions already hold, with
+// what is left of the messages that it keeps.
+func (v *Vhost) RestoreExchange(m meta.Exchange, r Restored) {
 	x := &Exchange{
 		Name: m.Name, Type: m.Type, Durable: true, AutoDelete: m.AutoDelete, Internal: m.Internal,
 		Arguments: m.Arguments,
 	}
 	if !x.open(v.memory) {
 		return
+	}
+	if x.Type == route.Delayed {
+		x.delayed = v.newWaiting(x.Name, m.UID, true)
+		v.restoreMessages(x.delayed, r)
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -197,6 +212,9 @@ func (v *Vhost) equalExchange(x *Exchange, d *ExchangeDeclare) *amqp.Error {
 	if x.Internal != d.Internal {
 		return unequal("internal", boolText(d.Internal), boolText(x.Internal))
 	}
+	if got, have := route.Inner(d.Type, d.Arguments), x.kind; got != have {
+		return unequal("x-delayed-type", got, have)
+	}
 	return v.equalArgument(KindExchange, x.Name, argAlternate, d.Arguments, x.Arguments)
 }
 
@@ -244,6 +262,9 @@ func (v *Vhost) removeExchange(x *Exchange) *amqp.Error {
 func (x *Exchange) close() {
 	x.history.close()
 	x.lost.close()
+	if x.delayed != nil {
+		x.delayed.close()
+	}
 }
 
 func errDefaultExchange() *amqp.Error {
@@ -253,7 +274,7 @@ func errDefaultExchange() *amqp.Error {
 // later are exchange types that RabbitMQ or its plugins have and that are not
 // built yet: refused by name, so that nobody takes them for a typing error.
 var later = map[string]bool{
-	"x-delayed-message": true, "x-jms-topic": true,
+	"x-jms-topic": true,
 }
 
 func unknownExchangeType(t string) *amqp.Error {
@@ -261,6 +282,14 @@ func unknownExchangeType(t string) *amqp.Error {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "exchange type '%s' is not supported yet", t)
 	}
 	return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "unknown exchange type '%s'", t)
+}
+
+// ExchangeTypes are the types that an exchange can have.
+func ExchangeTypes() []string {
+	return []string{
+		"direct", "fanout", "headers", "topic", route.ConsistentHash, route.LocalRandom, route.ModulusHash, route.Random,
+		route.RecentHistory, route.Delayed,
+	}
 }
 
 func boolText(b bool) string {

@@ -86,21 +86,24 @@ func Compose(c *Content, frameMax uint32) (Message, error) {
 	}
 	route := append([]byte{byte(len(c.Exchange) & 0xff)}, c.Exchange...)
 	route = append(append(route, byte(len(c.Key)&0xff)), c.Key...)
-	frames := c.Properties.AppendHeader(nil, 0, uint64(len(c.Body)))
 	m := Message{
 		Route: route, Exchange: route[1 : 1+len(c.Exchange)], Key: route[2+len(c.Exchange):],
-		Content: amqp.AppendBody(frames, 0, c.Body, frameMax), Persistent: c.Properties.DeliveryMode == 2,
-		Priority: c.Properties.Priority,
+		Persistent: c.Properties.DeliveryMode == 2, Priority: c.Properties.Priority,
 	}
+	p := c.Properties
+	if len(p.Headers) > 0 {
+		m.Headers = amqp.RawTable(amqp.AppendTable(nil, p.Headers)[4:])
+		if err := m.Select(&p); err != nil {
+			return Message{}, err
+		}
+	}
+	m.Content = amqp.AppendBody(p.AppendHeader(nil, 0, uint64(len(c.Body))), 0, c.Body, frameMax)
 	if c.Properties.Expiration != "" {
 		ttl, err := ParseExpiration(c.Properties.Expiration)
 		if err != nil {
 			return Message{}, err
 		}
 		m.Expires, m.TTL = true, ttl
-	}
-	if len(c.Properties.Headers) > 0 {
-		m.Headers = amqp.RawTable(amqp.AppendTable(nil, c.Properties.Headers)[4:])
 	}
 	return m, nil
 }

@@ -18,6 +18,7 @@ func (v *Vhost) bury(q *Queue, dead []queue.Dead) []follow {
 	}
 	var seqs []uint64
 	for i := range dead {
+		v.counts.died(dead[i].Reason)
 		if dead[i].Persistent {
 			seqs = append(seqs, dead[i].Seq)
 		}
@@ -39,6 +40,10 @@ func (v *Vhost) bury(q *Queue, dead []queue.Dead) []follow {
 // there.
 func (p *Publisher) lay(q *Queue, dead []queue.Dead) {
 	if len(dead) == 0 {
+		return
+	}
+	if q.waits != "" {
+		p.release(q, dead)
 		return
 	}
 	set := q.Settings()
@@ -76,7 +81,7 @@ func (p *Publisher) send(q *Queue, d *queue.Dead, set *Settings) {
 	}
 	m := l.compose(x.Name, keys)
 	m.seen = d.Reason == queue.Rejected || d.Reason == queue.Undeliverable // RabbitMQ says so of the copy too
-	p.sticky, p.queues, p.visited, p.replied = false, p.queues[:0], p.visited[:0], 0
+	p.begin()
 	p.through(top, x, &m)
 	p.dedup()
 	p.queues = slices.DeleteFunc(p.queues, func(to *Queue) bool { return l.cycle(to.Name) })
@@ -95,10 +100,23 @@ type letter struct {
 
 // openLetter takes a dead message apart.
 func openLetter(d *queue.Dead) (*letter, error) {
+	l, err := openContent(d.Image[d.RouteLen+1:])
+	if err != nil {
+		return nil, err
+	}
 	n := int(d.Image[0])
-	l := &letter{exchange: string(d.Image[1 : 1+n])}
+	l.exchange = string(d.Image[1 : 1+n])
 	key := d.Image[2+n : d.RouteLen]
-	frames := d.Image[d.RouteLen+1:]
+	if d.Dead { // what a client writes there counts for nothing
+		v, _ := l.properties.Headers.Get("x-death")
+		l.deaths, _ = v.([]any)
+	}
+	l.keys = l.routingKeys(key)
+	return l, nil
+}
+
+// openContent takes the frames of a message apart.
+func openContent(frames []byte) (*letter, error) {
 	f, used, err := amqp.ParseFrame(frames, 1<<31)
 	if err != nil {
 		return nil, err
@@ -107,16 +125,21 @@ func openLetter(d *queue.Dead) (*letter, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := l.properties.Decode(h.Flags, h.Properties); err != nil {
-		return nil, err
+	l := &letter{size: h.BodySize, body: frames[used:]}
+	return l, l.properties.Decode(h.Flags, h.Properties)
+}
+
+// headers returns the message's headers as they are encoded.
+func (l *letter) headers() amqp.RawTable {
+	if len(l.properties.Headers) == 0 {
+		return nil
 	}
-	l.size, l.body = h.BodySize, frames[used:]
-	if d.Dead { // what a client writes there counts for nothing
-		v, _ := l.properties.Headers.Get("x-death")
-		l.deaths, _ = v.([]any)
-	}
-	l.keys = l.routingKeys(key)
-	return l, nil
+	return amqp.RawTable(amqp.AppendTable(nil, l.properties.Headers)[4:])
+}
+
+// content returns the message's frames.
+func (l *letter) content() []byte {
+	return append(l.properties.AppendHeader(nil, 0, l.size), l.body...)
 }
 
 // routingKeys returns the keys that the message was routed by. A dead letter
@@ -215,10 +238,8 @@ func (l *letter) compose(exchange string, keys [][]byte) Message {
 	rt = append(append(rt, byte(len(keys[0])&0xff)), keys[0]...)
 	m := Message{
 		Route: rt, Exchange: rt[1 : 1+len(exchange)], Key: rt[2+len(exchange):], Extra: keys[1:], dead: true,
-		Headers: amqp.RawTable(amqp.AppendTable(nil, l.properties.Headers)[4:]), Persistent: l.properties.DeliveryMode == 2,
-		Priority: l.properties.Priority,
+		Headers: l.headers(), Persistent: l.properties.DeliveryMode == 2, Priority: l.properties.Priority, Content: l.content(),
 	}
-	m.Content = append(l.properties.AppendHeader(nil, 0, l.size), l.body...)
 	return m
 }
 

@@ -20,6 +20,7 @@ type Message struct {
 	Exchange, Key []byte // the same without their lengths
 	Headers       amqp.RawTable
 	Extra         [][]byte // further routing keys: the CC and BCC headers
+	Blind         int      // how many of Extra, at its end, are BCC's: Content has none of them
 	// Content is the content header frame and the body frames.
 	Content    []byte
 	Persistent bool // delivery_mode 2
@@ -48,6 +49,7 @@ type Publisher struct {
 	slabs slab.Writer
 	log   Log
 
+	tally tally
 	// The last route: most publishers send to one place.
 	top    *topology
 	route  []byte
@@ -57,6 +59,9 @@ type Publisher struct {
 	// the message was no answer: those go to who awaits them, not to queues.
 	sticky  bool
 	replied int
+	waits   []waiting // where the message has to wait first
+	err     *amqp.Error
+	freed   *Queue // where it has waited
 
 	dst     []Destination
 	visited []string
@@ -157,12 +162,15 @@ func (p *Publisher) Publish(m *Message) (int, *amqp.Error) {
 	if err := p.find(m); err != nil {
 		return 0, err
 	}
-	if len(p.queues)+p.replied == 0 {
+	n := len(p.queues) + p.replied + len(p.waits)
+	p.count(n)
+	if n == 0 {
+		p.tally.settle(p.vhost.counts)
 		p.from.lost.add(m)
 		return 0, nil
 	}
 	p.enter(m)
-	return len(p.queues) + p.replied, nil
+	return n, nil
 }
 
 // Again is Publish for a message with the route of the last one and nothing
@@ -171,12 +179,16 @@ func (p *Publisher) Again(m *Message) bool {
 	if !p.sticky || len(p.queues) == 0 || p.top != p.vhost.top.Load() || !bytes.Equal(p.route, m.Route) {
 		return false
 	}
+	p.count(len(p.queues))
 	p.enter(m)
 	return true
 }
 
 // enter gives a message to p.queues.
 func (p *Publisher) enter(m *Message) {
+	if len(p.waits) > 0 {
+		p.wait(m)
+	}
 	if len(p.queues) == 0 {
 		return
 	}
@@ -277,6 +289,7 @@ func (p *Publisher) Flush(durable func(error), here bool) (longest *Queue, logge
 
 // flush is Flush but for what follows from it in the queues: p.then.
 func (p *Publisher) flush(durable func(error), here bool) (longest *Queue, logged bool) {
+	p.tally.settle(p.vhost.counts)
 	for i := range p.runs {
 		r := &p.runs[i]
 		logged := slices.ContainsFunc(r.images, func(image int) bool { return image >= 0 })
@@ -412,12 +425,21 @@ func (p *Publisher) find(m *Message) *amqp.Error {
 	if err != nil {
 		return err
 	}
-	p.queues, p.visited, p.sticky, p.replied = p.queues[:0], p.visited[:0], true, 0
+	p.begin()
 	p.through(top, x, m)
+	if p.err != nil {
+		return p.err
+	}
 	p.dedup()
 	p.top, p.route, p.from = top, append(p.route[:0], m.Route...), x
 	p.sticky = p.sticky && len(m.Extra) == 0
 	return nil
+}
+
+// begin forgets where the last message went.
+func (p *Publisher) begin() {
+	p.queues, p.visited, p.replied, p.waits, p.err = p.queues[:0], p.visited[:0], 0, p.waits[:0], nil
+	p.sticky = true
 }
 
 // through routes a message through exchange x and on, each exchange once.
@@ -425,6 +447,9 @@ func (p *Publisher) find(m *Message) *amqp.Error {
 func (p *Publisher) through(top *topology, x *Exchange, m *Message) {
 	p.visited = append(p.visited, x.Name)
 	p.sticky = p.sticky && x.sticky
+	if x.delayed != nil && p.keeps(x, m) {
+		return
+	}
 	if x.history != nil && !route.NoStore(m.Headers) {
 		x.history.add(m)
 	}

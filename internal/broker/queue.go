@@ -11,6 +11,7 @@ import (
 	"github.com/warrenmq/warren/internal/meta"
 	"github.com/warrenmq/warren/internal/policy"
 	"github.com/warrenmq/warren/internal/queue"
+	"github.com/warrenmq/warren/internal/slab"
 )
 
 // Queue is the shell around one queue.State: the lock, the log, the wake-ups.
@@ -32,6 +33,7 @@ type Queue struct {
 	lease     atomic.Int64 // milliseconds for which it may be unused, 0: for ever
 	used      atomic.Int64 // when it was, Unix milliseconds; kept when there is a lease
 	timer     timer
+	waits     string      // not empty: it keeps what waits in the exchange of this name
 	refuses   atomic.Bool // publishes for which there is no room
 
 	mu        sync.Mutex // guards what follows
@@ -45,7 +47,7 @@ type Queue struct {
 	ahead     chan struct{} // closed when consumers have caught up; nil: nobody waits
 	broken    bool          // messages could not be read: the process ends
 	logged    int64         // of state, bytes as counted in memory
-	stats     QueueStats
+	stats     queueCounts
 
 	// A settle must not come before its put in the log: while batches that
 	// are in state are on their way there, settles gather.
@@ -60,19 +62,8 @@ type Queue struct {
 
 	level level
 	lanes []level // of a queue with priorities: x-max-priority
-}
 
-// QueueStats are a queue's counters since it was made.
-type QueueStats struct {
-	Published, Delivered, Redelivered, Acked, Got uint64
-}
-
-// QueueView is what can be seen of a queue at one moment.
-type QueueView struct {
-	Ready, Unacked, Consumers int
-	ReadyBytes, Bytes         int64
-	Stats                     QueueStats
-	List                      []ConsumerView
+	apart []slab.Writer // by lane, of what waits in an exchange; nil: nothing does
 }
 
 // QueueDeclare asks for a queue (queue.declare, §1.7.2.1).
@@ -106,6 +97,7 @@ func (v *Vhost) DeclareQueue(a *Actor, d QueueDeclare) (*Queue, *amqp.Error) {
 	if v.closed {
 		return nil, v.gone()
 	}
+	v.counts.QueuesDeclared.Add(1)
 	if q, ok := v.Queue(d.Name); ok {
 		return q, v.equalQueue(a, q, &d)
 	}
@@ -188,6 +180,7 @@ func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
 	q.mu.Lock()
 	q.unlock() // it may expire
 	v.change(func(t *topology) { t.queues = t.queues.Set(q.Name, q) })
+	v.counts.QueuesCreated.Add(1)
 	return q, nil
 }
 
@@ -197,10 +190,15 @@ func (v *Vhost) newQueue(name string, uid uint64, arguments amqp.Table) *Queue {
 	}
 	q.entered.L = &q.mu
 	if n, _, ok := arguments.Int("x-max-priority"); ok && n > 0 {
-		q.state.Prioritize(uint8(n)) //nolint:gosec // it was checked
-		q.lanes = make([]level, q.state.Lanes())
+		q.prioritize(uint8(n)) //nolint:gosec // it was checked
 	}
 	return q
+}
+
+// prioritize gives a new queue lanes for priorities up to highest.
+func (q *Queue) prioritize(highest uint8) {
+	q.state.Prioritize(highest)
+	q.lanes = make([]level, q.state.Lanes())
 }
 
 // RestoreQueue enters a queue that the definitions already hold, with what is
@@ -211,15 +209,20 @@ func (v *Vhost) RestoreQueue(m meta.Queue, r Restored) {
 	v.mu.Lock()
 	q.configure(v.effective(q.object()))
 	v.mu.Unlock()
+	v.restoreMessages(q, r)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.change(func(t *topology) { t.queues = t.queues.Set(q.Name, q) })
+}
+
+// restoreMessages gives a durable queue what is left of its messages.
+func (v *Vhost) restoreMessages(q *Queue, r Restored) {
 	q.mu.Lock()
 	q.state.Restore(r.Runs, r.Ends)
 	q.state.RestoreTries(r.Tries)
 	q.restoreLevels(r.Delivered, r.Ends)
 	q.unlock()
 	v.uids.set(q)
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.change(func(t *topology) { t.queues = t.queues.Set(q.Name, q) })
 }
 
 func (v *Vhost) queuePassive(a *Actor, name string) (*Queue, *amqp.Error) {
@@ -338,6 +341,7 @@ func (v *Vhost) removeQueue(q *Queue) *amqp.Error {
 		}
 	}
 	v.change(func(t *topology) { t.queues = t.queues.Delete(q.Name) })
+	v.counts.QueuesDeleted.Add(1)
 	v.forgetBindings(v.bindings.destination(endpoint{KindQueue, q.Name}))
 	return nil
 }
@@ -394,7 +398,7 @@ func (q *Queue) end(wake []*queue.Consumer) (after, []*queue.Consumer) {
 	q.arm()
 	wake = append(wake, q.fx.Wake...)
 	freed := slices.Clone(q.fx.Freed)
-	a := after{load: q.fx.Load, dead: q.fx.Dead}
+	a := after{load: q.fx.Load, dead: q.fx.Dead, overdue: q.fx.Overdue}
 	q.leave(a.dead)
 	if len(q.fx.Fetch) > 0 {
 		a.fetch = slices.Clone(q.fx.Fetch)
@@ -468,6 +472,9 @@ func (q *Queue) publish(r *run, logged bool, wake *[]*queue.Consumer) (first uin
 	if r.timed || q.settings.MessageTTL != nil {
 		now = q.env.soon()
 	}
+	if q.waits != "" {
+		q.keepApart(r.messages)
+	}
 	q.state.Publish(r.messages, now, &q.fx)
 	if len(q.fx.Refused) > 0 {
 		r.refuse(q.fx.Refused)
@@ -483,52 +490,6 @@ func (q *Queue) publish(r *run, logged bool, wake *[]*queue.Consumer) (first uin
 	return first, then, true
 }
 
-// appended says that a batch is in the log: the first number that it has of
-// this queue, or of each of its lanes.
-func (q *Queue) appended(firsts ...uint64) {
-	q.mu.Lock()
-	for _, first := range firsts {
-		if i := slices.Index(q.unlogged, first); i >= 0 {
-			q.unlogged = slices.Delete(q.unlogged, i, i+1)
-		}
-	}
-	again := q.deferred
-	q.deferred = nil
-	settled := q.settled(again)
-	q.entered.Broadcast()
-	q.mu.Unlock()
-	if settled != nil {
-		q.env.log.Append(Batch{Settled: settled}, nil)
-	}
-}
-
-// onTheWay reports whether message seq may not be in the log yet; q.mu is held.
-func (q *Queue) onTheWay(seq uint64) bool {
-	for _, first := range q.unlogged {
-		if seq >= first && (q.lanes == nil || seq>>queue.LaneShift == first>>queue.LaneShift) {
-			return true
-		}
-	}
-	return false
-}
-
-// settled returns what of seqs may go to the log, and defers the others; q.mu
-// is held.
-func (q *Queue) settled(seqs []uint64) []Settled {
-	sure := make([]uint64, 0, len(seqs))
-	for _, seq := range seqs {
-		if q.onTheWay(seq) {
-			q.deferred = append(q.deferred, seq)
-		} else {
-			sure = append(sure, seq)
-		}
-	}
-	if len(sure) == 0 {
-		return nil
-	}
-	return []Settled{{Queue: q.UID, Seqs: sure}}
-}
-
 // close ends a deleted queue: its messages are dropped and its consumers
 // told. It returns how many messages were ready.
 func (q *Queue) close() int {
@@ -538,6 +499,7 @@ func (q *Queue) close() int {
 		return 0
 	}
 	q.closed = true
+	q.env.counts.leave(&q.stats.QueueStats)
 	n := q.state.Ready()
 	all := append([]*queue.Consumer(nil), q.state.All()...)
 	cold := q.state.Discard()
@@ -556,9 +518,17 @@ func (q *Queue) close() int {
 	return n
 }
 
-func (q *Queue) tick() {
+// tick lets the queue do what may wait; sample is the time in Unix
+// milliseconds when it is to be sampled, or 0.
+func (q *Queue) tick(sample int64) {
 	q.mu.Lock()
 	q.state.Tick(&q.fx)
+	if sample != 0 {
+		q.stats.history.Add(sample, q.sample())
+	}
+	if q.apart != nil && q.state.Ready() == 0 {
+		q.apart = nil
+	}
 	q.unlock()
 }
 
@@ -570,19 +540,3 @@ func (q *Queue) Ready() int { return int(q.ready.Load()) }
 
 // Consumers returns the number of consumers.
 func (q *Queue) Consumers() int { return int(q.consumers.Load()) }
-
-// View returns what can be seen of the queue.
-func (q *Queue) View() QueueView {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	w := QueueView{
-		Ready: q.state.Ready(), Unacked: q.state.Unacked(), Consumers: q.state.Consumers(),
-		ReadyBytes: q.state.ReadyBytes(), Bytes: q.state.Bytes(), Stats: q.stats,
-	}
-	for _, c := range q.state.All() {
-		if owner, ok := c.Owner.(*Consumer); ok {
-			w.List = append(w.List, owner.view())
-		}
-	}
-	return w
-}

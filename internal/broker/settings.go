@@ -17,6 +17,8 @@ type Settings struct {
 	// DeliveryLimit is how often the delivery of a message may fail; less than
 	// 0: as often as it does.
 	DeliveryLimit *int64
+	// ConsumerTimeout is how long a consumer may hold a message.
+	ConsumerTimeout *int64
 	// SingleActive says that one consumer at a time is served.
 	SingleActive bool
 }
@@ -45,6 +47,7 @@ func readSettings(args amqp.Table) (s Settings) {
 		MessageTTL: number("x-message-ttl"), Expires: number("x-expires"), MaxLength: number("x-max-length"),
 		MaxBytes: number("x-max-length-bytes"), DeadLetterExchange: text("x-dead-letter-exchange"),
 		DeadLetterKey: text("x-dead-letter-routing-key"), DeliveryLimit: number("x-delivery-limit"),
+		ConsumerTimeout: number(argConsumerTimeout),
 	}
 	if v, ok := args.Get("x-single-active-consumer"); ok {
 		s.SingleActive, _ = v.(bool)
@@ -66,6 +69,9 @@ func (s Settings) state(quorum bool) queue.Settings {
 	}
 	if s.DeliveryLimit != nil {
 		set.DeliveryLimit = *s.DeliveryLimit
+	}
+	if s.ConsumerTimeout != nil {
+		set.ConsumerTimeout = *s.ConsumerTimeout
 	}
 	return set
 }

@@ -161,6 +161,7 @@ func (q *Queue) expire() {
 	q.armed = never
 	q.fx.Dead, q.postponed = q.postponed, nil
 	q.state.Expire(now, &q.fx)
+	q.state.Overdue(now, &q.fx)
 	unused := q.leaseEnd() <= now
 	q.unlock()
 	if unused {
@@ -173,7 +174,7 @@ func (q *Queue) arm() {
 	if q.closed {
 		return
 	}
-	at := q.state.Due()
+	at := min(q.state.Due(), q.state.HoldEnd())
 	if q.lease.Load() > 0 {
 		at = min(at, q.leaseEnd())
 	}

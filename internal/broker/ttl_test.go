@@ -27,11 +27,16 @@ type bench struct {
 }
 
 // sleeper is a consumer's owner that does nothing when it is woken.
-type sleeper struct{ cancelled bool }
+type sleeper struct {
+	cancelled bool
+	overdue   []uint64
+}
 
 func (*sleeper) Wake(*Consumer)        {}
 func (*sleeper) Carry(*Consumer)       {}
 func (s *sleeper) Cancelled(*Consumer) { s.cancelled = true }
+
+func (s *sleeper) Overdue(_ *Consumer, seqs []uint64) { s.overdue = append(s.overdue, seqs...) }
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
@@ -107,6 +112,59 @@ func (x *bench) has(queue string, want ...string) {
 	}
 	if !slices.Equal(got, want) {
 		x.Fatalf("queue %s has %q, want %q", queue, got, want)
+	}
+}
+
+// TestConsumerTimeout: a consumer is told what it did not settle in time, once,
+// and has it until it is returned.
+func TestConsumerTimeout(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name            string
+		queue, consumer []amqp.Field
+		policy          int64
+		after           int64 // 0: never
+	}{
+		{"off", nil, nil, 0, 0},
+		{"of the queue", []amqp.Field{{Key: "x-consumer-timeout", Value: int32(100)}}, nil, 0, 100},
+		{"of the consumer", []amqp.Field{{Key: "x-consumer-timeout", Value: int32(100)}}, []amqp.Field{{Key: "x-consumer-timeout", Value: int32(500)}}, 0, 500},
+		{"by policy", nil, nil, 300, 300},
+		{"the lower", []amqp.Field{{Key: "x-consumer-timeout", Value: int32(100)}}, nil, 50, 50},
+	} {
+		x := newBench(t)
+		if tc.policy > 0 {
+			p := policy.Policy{Name: "p", Pattern: ".*", ApplyTo: policy.All, Definition: policy.Definition{"consumer-timeout": tc.policy}}
+			x.v.ChangePolicies([]policy.Policy{p}, "p", false)
+		}
+		x.declare("q", tc.queue...)
+		x.publish("q", "a", "b", "c")
+		s := &sleeper{}
+		c := &Consumer{Tag: "t", Arguments: tc.consumer}
+		if err := x.v.Consume(x.a, "q", c, s, func() {}); err != nil {
+			t.Fatal(tc.name, err)
+		}
+		ds := c.Take(2, 1000, nil)
+		c.queue.Settle(c, []uint64{ds[0].Seq})
+		if tc.after == 0 {
+			x.pass(10_000_000)
+			if s.overdue != nil {
+				t.Errorf("%s: %v is overdue", tc.name, s.overdue)
+			}
+			continue
+		}
+		x.pass(tc.after - 1)
+		c.Take(1, 1000, nil)
+		if s.overdue != nil {
+			t.Errorf("%s: %v is overdue too early", tc.name, s.overdue)
+		}
+		x.pass(1)
+		if !slices.Equal(s.overdue, []uint64{ds[1].Seq}) || c.queue.View().Unacked != 2 {
+			t.Errorf("%s: %v is overdue, %d unacked", tc.name, s.overdue, c.queue.View().Unacked)
+		}
+		x.pass(tc.after * 5)
+		if len(s.overdue) != 2 {
+			t.Errorf("%s: %v is overdue in the end", tc.name, s.overdue)
+		}
 	}
 }
 

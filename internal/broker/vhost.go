@@ -32,6 +32,7 @@ type Vhost struct {
 	replies  replies // direct reply-to
 	// maxQueues is how many queues there may be; negative: no limit.
 	maxQueues atomic.Int64
+	counts    *VhostCounts
 
 	mu       sync.Mutex // serialises changes of the topology, guards bindings
 	bindings bindings
@@ -65,8 +66,9 @@ func predeclared() []Exchange {
 func (b *Broker) newVhost(ref meta.VhostRef, wire string, lenient bool) *Vhost {
 	v := &Vhost{
 		ref: ref, wire: wire, lenient: lenient, opts: &b.opts, memory: b.memory, rules: b.rules, uids: b.uids,
-		noted: map[string]bool{}, env: b.env,
+		noted: map[string]bool{}, env: b.env, counts: &VhostCounts{},
 	}
+	v.env.counts = v.counts
 	v.env.drop, v.env.bury = v.DropQueue, v.bury
 	v.policies.Store(&policies{})
 	v.maxQueues.Store(meta.Unlimited)
@@ -109,6 +111,18 @@ func (v *Vhost) Queues() []*Queue {
 	list := make([]*Queue, 0, m.Len())
 	for _, q := range m.All() {
 		list = append(list, q)
+	}
+	return list
+}
+
+// stores returns all that keep messages: the queues, and what waits in
+// exchanges.
+func (v *Vhost) stores() []*Queue {
+	list := v.Queues()
+	for _, x := range v.top.Load().exchanges.All() {
+		if x.delayed != nil {
+			list = append(list, x.delayed)
+		}
 	}
 	return list
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"math"
+	"slices"
 )
 
 const (
@@ -39,28 +41,52 @@ func checksum(id uint64, b []byte) uint32 {
 	return crc32.Update(crc32.Checksum(seed[:], table), table, b)
 }
 
-// appendHeader encodes a segment's header; prev is where the frames of the
-// segment before it end.
-func appendHeader(dst []byte, id uint64, prev int64) []byte {
+// before says what lies before a segment: how far the id of the segment before
+// it is from its own (0: there was none), and where that one's frames end.
+type before struct {
+	step uint16
+	end  int64 // or lastEnd, unknownEnd
+}
+
+// stepShift is where step begins in the header's field; an offset is below.
+const stepShift = 48
+
+// stepFrom is the step from one segment to the next.
+func stepFrom(id, next uint64) uint16 {
+	if next-id > math.MaxUint16 {
+		return 0
+	}
+	return uint16(next - id) //nolint:gosec // just checked
+}
+
+// appendHeader encodes a segment's header.
+func appendHeader(dst []byte, id uint64, prev before) []byte {
 	start := len(dst)
 	dst = append(dst, magic...)
 	dst = binary.LittleEndian.AppendUint32(dst, version)
 	dst = binary.LittleEndian.AppendUint64(dst, id)
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(prev)) //nolint:gosec // an offset
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(prev.end)|uint64(prev.step)<<stepShift) //nolint:gosec // an offset
 	return binary.LittleEndian.AppendUint32(dst, checksum(id, dst[start:]))
 }
 
 // checkHeader reads the header of segment id; ok is false when b does not
-// begin with it. One of a later version is an error.
-func checkHeader(b []byte, id uint64) (prev int64, ok bool, err error) {
+// begin with it. One of a later version is an error; one that is of this
+// version but for flipped bits in that field is not.
+func checkHeader(b []byte, id uint64) (prev before, ok bool, err error) {
 	if len(b) < headerSize || string(b[:8]) != magic {
-		return 0, false, nil
+		return before{}, false, nil
 	}
 	if v := binary.LittleEndian.Uint32(b[8:]); v > version {
-		return 0, false, fmt.Errorf("%w: version %d", ErrVersion, v)
+		mended := slices.Clone(b[:28])
+		binary.LittleEndian.PutUint32(mended[8:], version)
+		if binary.LittleEndian.Uint32(b[28:]) != checksum(id, mended) {
+			err = fmt.Errorf("%w: version %d", ErrVersion, v)
+		}
+		return before{}, false, err
 	}
 	ok = binary.LittleEndian.Uint64(b[12:]) == id && binary.LittleEndian.Uint32(b[28:]) == checksum(id, b[:28])
-	return int64(binary.LittleEndian.Uint64(b[20:])), ok, nil //nolint:gosec // checked by its checksum
+	field := binary.LittleEndian.Uint64(b[20:])
+	return before{uint16(field >> stepShift), int64(field & (1<<stepShift - 1))}, ok, nil //nolint:gosec // checked by its checksum
 }
 
 // seal fills in the header of the frame b.

@@ -38,28 +38,38 @@ func Inspect(fsys vfs.FS, dir string, v Visitor) (*Report, error) {
 // the next start has nothing to complain of and serves all that can be read.
 // The damaged files are kept, under the names that it returns.
 func Repair(fsys vfs.FS, dir string, r *Report) (aside []string, err error) {
-	prev := int64(0)
+	var prev before
+	last := uint64(0)
 	for i := range r.Files {
 		f := &r.Files[i]
+		id, err := f.id()
+		if err != nil {
+			return aside, err
+		}
+		if last > 0 {
+			prev.step = stepFrom(last, id)
+		}
 		if len(f.Holes) > 0 {
-			name, err := repair(fsys, dir, f, prev)
+			name, err := repair(fsys, dir, f, id, prev)
 			if err != nil {
 				return aside, fmt.Errorf("repair %s: %w", f.Name, err)
 			}
 			aside = append(aside, name)
 		}
-		prev = f.End
+		last, prev.end = id, f.End
 	}
 	return aside, nil
 }
 
+// id is the segment's, from its name.
+func (f *SegmentReport) id() (id uint64, err error) {
+	_, err = fmt.Sscanf(f.Name[strings.LastIndexByte(f.Name, '/')+1:], "%016x.wal", &id)
+	return id, err
+}
+
 // repair copies a segment, and then puts one in its place that has frames
 // with nothing in them where the holes are.
-func repair(fsys vfs.FS, dir string, f *SegmentReport, prev int64) (aside string, err error) {
-	var id uint64
-	if _, err := fmt.Sscanf(f.Name[strings.LastIndexByte(f.Name, '/')+1:], "%016x.wal", &id); err != nil {
-		return "", err
-	}
+func repair(fsys vfs.FS, dir string, f *SegmentReport, id uint64, prev before) (aside string, err error) {
 	b, err := vfs.Read(fsys, f.Name)
 	if err != nil {
 		return "", err

@@ -407,7 +407,7 @@ func (j *Journal) markEnd() {
 func (j *Journal) segmentFor(size int64) (*segment, error) {
 	j.files.Lock()
 	defer j.files.Unlock()
-	prev := int64(0)
+	var prev before
 	if n := len(j.segments); n > 0 {
 		s := j.segments[n-1]
 		if j.begun && s.off+size <= s.size {
@@ -416,7 +416,7 @@ func (j *Journal) segmentFor(size int64) (*segment, error) {
 		if err := s.sync(); err != nil { // what is before a segment is synced before it begins
 			return nil, err
 		}
-		prev = s.off
+		prev = before{stepFrom(s.id, j.next), s.off}
 	}
 	j.begun = true
 	return j.begin(max(j.opts.SegmentSize, headerSize+size), prev)
@@ -428,7 +428,7 @@ func (j *Journal) name(id uint64, ending string) string {
 
 // begin makes the next segment, out of a used file when there is one; j.files
 // is held.
-func (j *Journal) begin(size, prev int64) (*segment, error) {
+func (j *Journal) begin(size int64, prev before) (*segment, error) {
 	s := &segment{id: j.next, size: size}
 	name := j.name(s.id, "wal")
 	j.next++

@@ -52,7 +52,9 @@ type Hole struct{ Offset, Size int64 }
 func (r *Report) damaged(f *found, offset, size int64) {
 	f.bad = true
 	what := fmt.Sprintf("segment %016x: %d bytes at offset %d", f.id, size, offset)
-	if offset == 0 {
+	if f.gap && offset == 0 {
+		what = fmt.Sprintf("segment %016x: its file is missing", f.id-uint64(f.prev.step))
+	} else if offset == 0 {
 		what = fmt.Sprintf("segment %016x: its header", f.id)
 	}
 	r.Damaged = append(r.Damaged, what)
@@ -97,8 +99,14 @@ type found struct {
 	*segment
 
 	data     []byte // once it is scanned
-	prev     int64  // unknownEnd when the header is damaged
+	prev     before // end is unknownEnd when the header is damaged
 	headless bool
+	gap      bool // the segment before it is not there
+}
+
+// missing reports that the segment before f is not last.
+func (f *found) missing(last *found) bool {
+	return f.prev.step > 0 && f.id-uint64(f.prev.step) != last.id
 }
 
 // The end of a segment's frames when the segment behind it does not say it.
@@ -146,9 +154,13 @@ func (j *Journal) walk(ids []uint64, v Visitor, r *Report, unbegun func(id uint6
 			continue
 		}
 		if last != nil {
-			if _, err := j.scan(last, f.prev, v, r); err != nil {
+			if f.missing(last) {
+				f.prev.end = unknownEnd
+			}
+			if _, err := j.scan(last, f.prev.end, v, r); err != nil {
 				return nil, err
 			}
+			f.gap = f.missing(last)
 		}
 		last = f
 	}
@@ -225,7 +237,7 @@ func (j *Journal) read(id uint64, last bool) (*found, error) {
 	if ok {
 		return f, nil
 	}
-	f.prev, f.headless = unknownEnd, true
+	f.prev, f.headless = before{end: unknownEnd}, true
 	if last {
 		f.data = make([]byte, size)
 		if _, err := file.ReadAt(f.data, 0); err != nil && !errors.Is(err, io.EOF) {
@@ -267,7 +279,7 @@ func (j *Journal) settleEnd(f *found, v Visitor, r *Report) error {
 // out. It returns how much of the segment its frames say was synced.
 func (j *Journal) scan(f *found, end int64, v Visitor, r *Report) (sure int64, err error) {
 	r.Segments++
-	r.Files = append(r.Files, SegmentReport{Name: j.name(f.id, "wal"), Size: f.size, Prev: f.prev})
+	r.Files = append(r.Files, SegmentReport{Name: j.name(f.id, "wal"), Size: f.size, Prev: f.prev.end})
 	size := f.size
 	if end >= 0 {
 		size = min(size, end) // nothing behind it is the log's
@@ -283,7 +295,7 @@ func (j *Journal) scan(f *found, end int64, v Visitor, r *Report) (sure int64, e
 	if end >= 0 && end < limit {
 		limit = end
 	}
-	if f.headless {
+	if f.headless || f.gap {
 		r.damaged(f, 0, headerSize)
 	}
 	var e entries

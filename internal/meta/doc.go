@@ -23,6 +23,8 @@ var (
 	ErrExists = errors.New("already exists")
 	// ErrInUse says that something cannot go because something else needs it.
 	ErrInUse = errors.New("in use")
+	// ErrProtected says that something was declared not to be deleted.
+	ErrProtected = errors.New("protected")
 	// ErrInvalid says that an argument breaks a rule or a limit.
 	ErrInvalid = errors.New("invalid")
 	// ErrFenced says that an append to the log failed. Whether that record is durable is not

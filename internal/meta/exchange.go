@@ -15,6 +15,7 @@ type Exchange struct {
 	Durable    bool       `json:"durable,omitempty"` // Always, of what is stored.
 	AutoDelete bool       `json:"auto_delete,omitempty"`
 	Internal   bool       `json:"internal,omitempty"`
+	UID        uint64     `json:"uid,omitempty"` // From NextUID, of an exchange that keeps messages: the journal knows them by it.
 	Arguments  amqp.Table `json:"-"`
 }
 
@@ -30,6 +31,7 @@ func (e Exchange) check(s *State, op Op) error {
 }
 
 func (e Exchange) put(s *State) []Change {
+	s.raiseUID(e.UID)
 	v := s.clusters[e.Vhost.Cluster].vhosts[e.Vhost.Name]
 	e.Vhost = v.Ref()
 	v.exchanges[e.Name] = e

@@ -104,8 +104,10 @@ func (s *Store) Rights(identity Identity, vhost string) *auth.Rights {
 	role, err := s.state.role(identity.Cluster, identity.Role)
 	var permission Permission
 	found := false
+	var topics []auth.Topic
 	if err == nil {
 		permission, found = role.permissions[vhost]
+		topics = role.topicsOn(vhost)
 	}
 	s.mu.RUnlock()
 	if !found {
@@ -117,7 +119,13 @@ func (s *Store) Rights(identity Identity, vhost string) *auth.Rights {
 			slog.String("cluster", identity.Cluster), slog.String("vhost", vhost), slog.String("role", identity.Role), slog.Any("error", err))
 		return nil
 	}
-	return rights
+	narrow, err := auth.CompileTopics(topics, map[string]string{"username": identity.Role, "vhost": vhost})
+	if err != nil {
+		s.logger.Error("a stored topic permission does not compile; nothing is allowed",
+			slog.String("cluster", identity.Cluster), slog.String("vhost", vhost), slog.String("role", identity.Role), slog.Any("error", err))
+		return nil
+	}
+	return rights.With(narrow)
 }
 
 // StillGood reports whether a remembered login would succeed again. Any change of the role has

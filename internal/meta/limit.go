@@ -18,6 +18,12 @@ const (
 	MaxBindings = 500_000
 	// MaxPolicies is the number of policies and operator policies in a vhost.
 	MaxPolicies = 1_000
+	// MaxTopics is the number of topic permissions of a role.
+	MaxTopics = 1_000
+	// MaxParameters is the number of global parameters, and MaxParameter the size of the largest
+	// value of one, in bytes of JSON.
+	MaxParameters = 1_000
+	MaxParameter  = 256 << 10
 )
 
 // How long they may be.

@@ -40,8 +40,8 @@ type Record struct {
 	Subject Subject
 }
 
-// Subject is a thing that records are about: [Cluster], [Vhost], [Role], [Permission], [Exchange],
-// [Queue], [Binding], [Policy] or [Reservation]. Nothing outside this package implements it.
+// Subject is a thing that records are about: [Cluster], [Vhost], [Role], [Permission],
+// [TopicPermission], [Exchange], [Queue], [Binding], [Policy], [Parameter] or [Reservation]. Nothing outside this package implements it.
 type Subject interface {
 	// Check says why op cannot be applied to s. It changes nothing.
 	check(s *State, op Op) error
@@ -83,6 +83,9 @@ type line struct {
 	Binding     *bindingLine  `json:"binding,omitempty"`
 	Policy      *Policy       `json:"policy,omitempty"`
 	Reservation *Reservation  `json:"reservation,omitempty"`
+
+	TopicPermission *TopicPermission `json:"topic_permission,omitempty"`
+	Parameter       *Parameter       `json:"parameter,omitempty"`
 }
 
 type exchangeLine struct {
@@ -123,6 +126,10 @@ func AppendRecord(dst []byte, r Record) ([]byte, error) {
 		l.Policy = &subject
 	case Reservation:
 		l.Reservation = &subject
+	case TopicPermission:
+		l.TopicPermission = &subject
+	case Parameter:
+		l.Parameter = &subject
 	default:
 		return nil, fmt.Errorf("%w: no subject to write", ErrRecord)
 	}
@@ -183,6 +190,12 @@ func (l *line) subjects() ([]Subject, error) {
 	}
 	if l.Reservation != nil {
 		found = append(found, *l.Reservation)
+	}
+	if l.TopicPermission != nil {
+		found = append(found, *l.TopicPermission)
+	}
+	if l.Parameter != nil {
+		found = append(found, *l.Parameter)
 	}
 	var err error
 	if l.Exchange != nil {

@@ -13,6 +13,7 @@ import (
 type State struct {
 	clusters       map[string]*clusterState // By id.
 	defaultCluster string                   // Id; empty before it was put.
+	parameters     map[string]Parameter     // Global, by name.
 	lastUID        uint64                   // Highest number that any record has shown.
 	applied        uint64                   // Number of records applied.
 }
@@ -36,11 +37,12 @@ type roleState struct {
 	Role
 	version     uint64                // Value of State.applied when the role was last put.
 	permissions map[string]Permission // By vhost name.
+	topics      map[topicKey]TopicPermission
 }
 
 // NewState gives the state before the first record.
 func NewState() *State {
-	return &State{clusters: make(map[string]*clusterState)}
+	return &State{clusters: make(map[string]*clusterState), parameters: make(map[string]Parameter)}
 }
 
 // Apply takes one step and says what has changed. When it fails nothing has changed, and whoever
@@ -91,6 +93,9 @@ func (s *State) Records() iter.Seq[Record] {
 		if s.lastUID > 0 && !yield(Record{Op: OpPut, Subject: Reservation{UID: s.lastUID}}) {
 			return
 		}
+		if !yieldSorted(yield, s.parameters) {
+			return
+		}
 		for _, id := range slices.Sorted(maps.Keys(s.clusters)) {
 			if !s.clusters[id].records(yield) {
 				return
@@ -112,6 +117,11 @@ func (c *clusterState) records(yield func(Record) bool) bool {
 		role := c.roles[name]
 		if !yield(Record{Op: OpPut, Subject: role.Role}) || !yieldSorted(yield, role.permissions) {
 			return false
+		}
+		for _, t := range role.topicsSorted() {
+			if !yield(Record{Op: OpPut, Subject: t}) {
+				return false
+			}
 		}
 	}
 	return true

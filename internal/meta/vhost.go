@@ -28,6 +28,7 @@ type Vhost struct {
 	DefaultQueueType string    `json:"default_queue_type,omitempty"` // "classic", "quorum", "stream" or empty.
 	LenientRedeclare bool      `json:"lenient_redeclare,omitempty"`  // Durable and auto-delete of what exists win over a declare.
 	Limits           Quota     `json:"limits,omitempty"`             // max-connections, max-queues.
+	Protected        bool      `json:"protected,omitempty"`          // It cannot be deleted.
 	Created          time.Time `json:"created,omitzero"`
 }
 
@@ -86,7 +87,7 @@ func (v Vhost) remove(s *State) []Change {
 	c := s.clusters[v.Cluster]
 	delete(c.vhosts, v.Name)
 	for _, role := range c.roles {
-		delete(role.permissions, v.Name)
+		role.forgetVhost(v.Name)
 	}
 	return []Change{{Kind: VhostDeleted, Cluster: v.Cluster, Vhost: v.Name}}
 }
@@ -146,10 +147,27 @@ func (s *Store) PutVhost(ref VhostRef, o VhostOptions) (v Vhost, created bool, e
 	return v, created, nil
 }
 
-// DeleteVhost deletes a vhost and everything in it: permissions, policies, exchanges, queues, bindings.
+// ProtectVhost says whether a vhost cannot be deleted.
+func (s *Store) ProtectVhost(ref VhostRef, protected bool) error {
+	return s.mutate(func() (Record, error) {
+		existing, err := s.state.vhost(s.resolve(ref))
+		if err != nil {
+			return Record{}, err
+		}
+		changed := existing.Vhost
+		changed.Protected = protected
+		return putUnless(existing.Vhost, changed)
+	})
+}
+
+// DeleteVhost deletes a vhost and everything in it: permissions, policies, exchanges, queues,
+// bindings. One that is protected stays: [ErrProtected].
 func (s *Store) DeleteVhost(ref VhostRef) error {
 	return s.mutate(func() (Record, error) {
 		resolved := s.resolve(ref)
+		if existing, err := s.state.vhost(resolved); err == nil && existing.Protected {
+			return Record{}, fmt.Errorf("%w: vhost '%s' is protected from deletion", ErrProtected, resolved.Name)
+		}
 		return Record{Op: OpDelete, Subject: Vhost{Cluster: resolved.Cluster, Name: resolved.Name}}, nil
 	})
 }

@@ -9,13 +9,12 @@ package mgmt
 import (
 	"log/slog"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/broker"
 	"github.com/warrenmq/warren/internal/meta"
+	"github.com/warrenmq/warren/internal/metrics"
 	"github.com/warrenmq/warren/internal/session"
 )
 
@@ -40,7 +39,22 @@ type Options struct {
 	// Applied waits until the node works by the definitions as they are; nil:
 	// it always does.
 	Applied func()
+	// ClusterName is the installation's name as long as nobody sets another.
+	ClusterName string
+	// Data is the data directory; empty: none.
+	Data string
+	// Listeners tells where the node listens.
+	Listeners func() []Listener
+	// MaxConnections is the node's limit; 0: none.
+	MaxConnections int
+	// Ready tells whether the node serves; Draining, whether it sends its
+	// clients away; CertificateExpires, when its certificate ends, if it has
+	// one. Nil: it does; it does not; it has none.
+	Ready, Draining    func() bool
+	CertificateExpires func() (time.Time, bool)
 }
+
+//go:generate go run ./gen
 
 // API answers requests.
 type API struct {
@@ -49,6 +63,10 @@ type API struct {
 	all     *auth.Rights // of administrators
 	routes  []route
 	started time.Time
+
+	source   *metrics.Source
+	attempts attempts
+	past     nodeHistory
 }
 
 // need says who may call a route.
@@ -64,7 +82,7 @@ const (
 
 // route is one entry of the registry.
 type route struct {
-	method, path string // path is a pattern of http.ServeMux
+	method, path string // parts of path in braces are names
 	need         need
 	handle       func(*call) (any, error)
 }
@@ -76,14 +94,23 @@ func New(o Options) (*API, error) {
 		return nil, err
 	}
 	a := &API{Options: o, all: all, started: o.Now()}
+	a.source = a.newSource()
+	a.routes = a.registry()
+	return a, nil
+}
+
+// registry lists all routes.
+func (a *API) registry() []route {
+	var all []route
 	for _, list := range [][]route{
 		a.overviewRoutes(), a.clusterRoutes(), a.roleRoutes(), a.vhostRoutes(), a.userRoutes(), a.permissionRoutes(),
 		a.exchangeRoutes(), a.queueRoutes(), a.bindingRoutes(), a.connectionRoutes(), a.healthRoutes(),
-		a.policyRoutes(), a.limitRoutes(),
+		a.policyRoutes(), a.limitRoutes(), a.nodeRoutes(), a.channelRoutes(), a.consumerRoutes(), a.parameterRoutes(),
+		a.topicRoutes(), a.staticRoutes(), a.definitionRoutes(), a.metricRoutes(), a.delayedRoutes(),
 	} {
-		a.routes = append(a.routes, list...)
+		all = append(all, list...)
 	}
-	return a, nil
+	return all
 }
 
 // Handler returns the API for the network: every request logs in.
@@ -93,91 +120,4 @@ func (a *API) Handler() http.Handler { return a.mux(a.login) }
 // directory can open: every request may do everything.
 func (a *API) OwnerHandler() http.Handler {
 	return a.mux(func(*http.Request) (caller, error) { return caller{owner: true}, nil })
-}
-
-// mux builds the registry's handler.
-func (a *API) mux(login func(*http.Request) (caller, error)) http.Handler {
-	m := http.NewServeMux()
-	for i := range a.routes {
-		r := &a.routes[i]
-		m.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, req *http.Request) { a.serve(w, req, r, login) })
-	}
-	return headers(m)
-}
-
-// slash stands for a path segment that is a slash, %2F: RabbitMQ's name of the
-// default vhost, which http.ServeMux takes for the end of the path.
-const slash = "\x00"
-
-// segments gives paths the form that the registry has: without a slash at the
-// end, and with slash for %2F.
-func segments(r *http.Request) *http.Request {
-	escaped := strings.TrimSuffix(r.URL.EscapedPath(), "/")
-	parts := strings.Split(escaped, "/")
-	for i, p := range parts {
-		if strings.EqualFold(p, "%2F") {
-			parts[i] = "%00"
-		}
-	}
-	escaped = strings.Join(parts, "/")
-	path, err := url.PathUnescape(escaped)
-	if err != nil || path == "" {
-		return r
-	}
-	next := *r
-	u := *r.URL
-	u.Path, u.RawPath = path, escaped
-	next.URL = &u
-	return &next
-}
-
-// value is a named part of the path.
-func (c *call) value(name string) string {
-	if v := c.req.PathValue(name); v != slash {
-		return v
-	}
-	return "/"
-}
-
-// headers sets what every answer carries and gives errors of the mux the
-// API's form.
-func headers(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r = segments(r)
-		h := w.Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Cache-Control", "no-cache")
-		next.ServeHTTP(&muxErrors{ResponseWriter: w}, r)
-	})
-}
-
-// muxErrors replaces the mux's own texts: 404 by the API's, 405 by nothing.
-type muxErrors struct {
-	http.ResponseWriter
-
-	ours     bool // the answer is a handler's
-	replaced bool
-}
-
-// WriteHeader implements http.ResponseWriter.
-func (m *muxErrors) WriteHeader(status int) {
-	if m.ours || status != http.StatusNotFound && status != http.StatusMethodNotAllowed {
-		m.ResponseWriter.WriteHeader(status)
-		return
-	}
-	m.replaced = true
-	if status == http.StatusMethodNotAllowed {
-		m.Header().Del("Content-Type")
-		m.ResponseWriter.WriteHeader(status)
-		return
-	}
-	writeError(m.ResponseWriter, errMissing())
-}
-
-// Write implements http.ResponseWriter.
-func (m *muxErrors) Write(b []byte) (int, error) {
-	if m.replaced {
-		return len(b), nil
-	}
-	return m.ResponseWriter.Write(b)
 }

@@ -2,6 +2,7 @@ package mgmt
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 
 	"github.com/warrenmq/warren/amqp"
@@ -13,6 +14,16 @@ type arguments amqp.Table
 
 // MarshalJSON writes an object; of duplicate keys the first wins.
 func (t arguments) MarshalJSON() ([]byte, error) { return json.Marshal(object(amqp.Table(t))) }
+
+// Member implements listing.Container.
+func (t arguments) Member(name string) (any, bool) {
+	for i := range t {
+		if t[i].Key == name {
+			return plain(t[i].Value), true
+		}
+	}
+	return nil, false
+}
 
 func object(t amqp.Table) map[string]any {
 	m := make(map[string]any, len(t))
@@ -113,4 +124,37 @@ func decodeObject(d *json.Decoder) (any, error) {
 	}
 	_, err := d.Token()
 	return t, err
+}
+
+// truth is a boolean that may also be written as a text, as some clients do.
+type truth bool
+
+// UnmarshalJSON reads either form.
+func (t *truth) UnmarshalJSON(b []byte) error {
+	switch string(b) {
+	case "true", `"true"`:
+		*t = true
+	case "false", `"false"`, "null":
+		*t = false
+	default:
+		return errBad("%.80s is neither true nor false", b)
+	}
+	return nil
+}
+
+// whole is a whole number that may also be written as a text.
+type whole int
+
+// UnmarshalJSON reads either form.
+func (n *whole) UnmarshalJSON(b []byte) error {
+	text := strings.Trim(string(b), `"`)
+	if text == "null" {
+		return nil
+	}
+	v, err := strconv.ParseInt(text, 10, 32)
+	if err != nil {
+		return errBad("%.80s is no whole number", b)
+	}
+	*n = whole(v)
+	return nil
 }

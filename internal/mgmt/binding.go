@@ -1,6 +1,7 @@
 package mgmt
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/listing"
 )
 
 func (a *API) bindingRoutes() []route {
@@ -100,16 +102,33 @@ func (a *API) listBindings(which chosen) func(*call) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		list := []bindingView{}
+		items := []bindingHandle{}
 		for _, v := range vhosts {
 			for _, b := range all(v) {
 				if which(c, &b) {
-					list = append(list, newBindingView(v, &b))
+					items = append(items, bindingHandle{v, b})
 				}
 			}
 		}
-		return list, nil
+		return listing.List(c.req.URL.Query(), items, &listing.Lister[bindingHandle]{
+			Name:  func(h bindingHandle) string { return h.b.Source },
+			Order: compareBindings,
+			View:  func(h bindingHandle) any { return newBindingView(h.v, &h.b) },
+		})
 	}
+}
+
+// bindingHandle is a binding and where it is.
+type bindingHandle struct {
+	v *broker.Vhost
+	b broker.Binding
+}
+
+func compareBindings(a, b bindingHandle) int {
+	return cmp.Or(
+		compareText(a.v.Wire(), b.v.Wire()), compareText(a.b.Source, b.b.Source), compareText(a.b.Destination, b.b.Destination),
+		compareText(a.b.Key, b.b.Key), len(a.b.Arguments)-len(b.b.Arguments),
+	)
 }
 
 func newBindingView(v *broker.Vhost, b *broker.Binding) bindingView {

@@ -1,6 +1,7 @@
 package mgmt
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/listing"
 	"github.com/warrenmq/warren/internal/meta"
 	"github.com/warrenmq/warren/internal/policy"
 )
@@ -30,9 +32,14 @@ func (c *caller) tag(names ...string) bool {
 type call struct {
 	*caller
 
-	api *API
-	req *http.Request
+	api    *API
+	req    *http.Request
+	header http.Header       // of the answer
+	values map[string]string // of the names in the path
 }
+
+// value is a named part of the path.
+func (c *call) value(name string) string { return c.values[name] }
 
 // statusError is an error with its HTTP status and RabbitMQ's error word.
 type statusError struct {
@@ -61,30 +68,41 @@ type created struct {
 	location string
 }
 
+// withStatus is an answer with another status.
+type withStatus struct {
+	status int
+	body   any
+}
+
 // login checks a request's credentials.
 func (a *API) login(r *http.Request) (caller, error) {
 	user, password, ok := r.BasicAuth()
 	if ok {
-		if id, err := a.Store.Authenticate(user, password); err == nil {
+		id, err := a.Store.Authenticate(user, password)
+		if err == nil {
+			a.attempts.good.Add(1)
 			return caller{identity: id}, nil
 		}
+		a.attempts.bad.Add(1)
 	}
 	return caller{}, &statusError{http.StatusUnauthorized, "not_authorized", "Not_Authorized"}
 }
 
 // serve runs one route.
-func (a *API) serve(w http.ResponseWriter, req *http.Request, r *route, login func(*http.Request) (caller, error)) {
-	if m, ok := w.(*muxErrors); ok {
-		m.ours = true
-	}
+func (a *API) serve(
+	w http.ResponseWriter, req *http.Request, r *route, values []string, login func(*http.Request) (caller, error),
+) {
 	who, err := login(req)
 	if err != nil {
 		w.Header().Set("WWW-Authenticate", `Basic realm="Warren"`)
 		writeError(w, err)
 		return
 	}
-	c := &call{caller: &who, api: a, req: req}
-	req.Body = http.MaxBytesReader(w, req.Body, maxPublish)
+	c := &call{caller: &who, api: a, req: req, header: w.Header(), values: make(map[string]string, len(values))}
+	for i, name := range r.names() {
+		c.values[name] = values[i]
+	}
+	req.Body = http.MaxBytesReader(w, req.Body, maxDefinitions)
 	if err := c.allowed(r.need); err != nil {
 		writeError(w, err)
 		return
@@ -214,8 +232,10 @@ func (c *call) user() string {
 // read decodes the request's body; an empty one leaves v as it is.
 func (c *call) read(v any) error { return c.readUpTo(v, maxBody) }
 
-func (c *call) readUpTo(v any, most int64) error {
-	b, err := io.ReadAll(io.LimitReader(c.req.Body, most+1))
+func (c *call) readUpTo(v any, most int64) error { return decodeUpTo(c.req.Body, v, most) }
+
+func decodeUpTo(r io.Reader, v any, most int64) error {
+	b, err := io.ReadAll(io.LimitReader(r, most+1))
 	if err != nil {
 		return errBad("the body could not be read: %v", err)
 	}
@@ -226,6 +246,9 @@ func (c *call) readUpTo(v any, most int64) error {
 		return nil
 	}
 	if err := json.Unmarshal(b, v); err != nil {
+		if e, ok := errors.AsType[*statusError](err); ok {
+			return e
+		}
 		return errBad("not_json")
 	}
 	return nil
@@ -238,6 +261,12 @@ func writeAnswer(w http.ResponseWriter, answer any) error {
 	case nil:
 		w.WriteHeader(http.StatusNoContent)
 		return nil
+	case raw:
+		w.Header().Set("Content-Type", v.contentType)
+		w.WriteHeader(status)
+		return v.write(w)
+	case withStatus:
+		status, answer = v.status, v.body
 	case created:
 		status, answer = http.StatusCreated, v.body
 		if v.location != "" {
@@ -250,13 +279,44 @@ func writeAnswer(w http.ResponseWriter, answer any) error {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
+	if list, ok := answer.(listing.Stream); ok {
+		return writeStream(w, list)
+	}
 	return json.NewEncoder(w).Encode(answer)
 }
 
+// writeStream writes a list element by element: there may be very many.
+func writeStream(w io.Writer, list listing.Stream) error {
+	b := bufio.NewWriterSize(w, streamBuffer)
+	before := byte('[')
+	for i := range list.Len {
+		_ = b.WriteByte(before) // Flush tells
+		before = ','
+		text, err := json.Marshal(list.At(i))
+		if err != nil {
+			return err
+		}
+		_, _ = b.Write(text)
+	}
+	if list.Len == 0 {
+		_ = b.WriteByte(before)
+	}
+	_ = b.WriteByte(']')
+	return b.Flush()
+}
+
+// streamBuffer is how much of a list is gathered for one write, in bytes.
+const streamBuffer = 64 << 10
+
 // writeError writes an error in RabbitMQ's form.
 func writeError(w http.ResponseWriter, err error) {
-	e := asStatus(err)
 	w.Header().Set("Content-Type", "application/json")
+	if f, ok := errors.AsType[*failed](err); ok {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_ = json.NewEncoder(w).Encode(f) // the client has gone
+		return
+	}
+	e := asStatus(err)
 	w.WriteHeader(e.status)
 	_ = json.NewEncoder(w).Encode(map[string]string{"error": e.word, "reason": e.explanation}) // the client has gone
 }
@@ -275,12 +335,17 @@ func asStatus(err error) *statusError {
 		}
 		return &statusError{http.StatusBadRequest, "bad_request", e.Text}
 	}
+	if e, ok := errors.AsType[*listing.Error](err); ok {
+		return &statusError{http.StatusBadRequest, e.Word, e.Reason}
+	}
 	if e, ok := errors.AsType[*policy.Error](err); ok {
 		return &statusError{http.StatusBadRequest, "bad_request", e.Error()}
 	}
 	switch {
 	case errors.Is(err, meta.ErrNotFound):
 		return &statusError{http.StatusNotFound, "Object Not Found", "Not Found"}
+	case errors.Is(err, meta.ErrProtected):
+		return &statusError{http.StatusPreconditionFailed, "precondition_failed", err.Error()}
 	case errors.Is(err, meta.ErrExists), errors.Is(err, meta.ErrInUse), errors.Is(err, meta.ErrInvalid):
 		return &statusError{http.StatusBadRequest, "bad_request", err.Error()}
 	}
@@ -301,4 +366,24 @@ func put(isNew bool, err error) (any, error) {
 		return nil, err
 	}
 	return created{}, nil
+}
+
+// key is a key of a request's body, and whether it is there.
+type key struct {
+	name string
+	is   bool
+}
+
+// mandatory refuses a body without some keys, in RabbitMQ's words.
+func mandatory(keys ...key) error {
+	var missing []string
+	for _, k := range keys {
+		if !k.is {
+			missing = append(missing, "{key_missing,"+k.name+"}")
+		}
+	}
+	if missing != nil {
+		return errBad("[%s]", strings.Join(missing, ","))
+	}
+	return nil
 }

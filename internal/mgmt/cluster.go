@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/warrenmq/warren/internal/listing"
 	"github.com/warrenmq/warren/internal/meta"
 )
 
@@ -75,12 +76,12 @@ func (a *API) clusterVhosts(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := []vhostView{}
+	all := []vhostView{}
 	for _, v := range vhosts {
-		list = append(list, a.vhostView(v))
+		all = append(all, a.vhostView(v, spans{}))
 	}
-	slices.SortFunc(list, func(x, y vhostView) int { return compareText(x.Name, y.Name) })
-	return list, nil
+	slices.SortFunc(all, func(x, y vhostView) int { return compareText(x.Name, y.Name) })
+	return listing.Views(c.req.URL.Query(), all, func(v vhostView) string { return v.Vhost })
 }
 
 func (a *API) getClusterVhost(c *call) (any, error) {
@@ -88,7 +89,7 @@ func (a *API) getClusterVhost(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.vhostView(v), nil
+	return listing.One(c.req.URL.Query(), a.vhostView(v, spans{}))
 }
 
 func (a *API) putClusterVhost(c *call) (any, error) { return a.storeVhost(c, c.ref()) }

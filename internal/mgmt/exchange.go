@@ -2,12 +2,12 @@ package mgmt
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/listing"
 )
 
 func (a *API) exchangeRoutes() []route {
@@ -31,9 +31,15 @@ type exchangeView struct {
 	Internal   bool      `json:"internal"`
 	Arguments  arguments `json:"arguments"`
 
+	User string `json:"user_who_performed_action"`
+
 	policied
 
-	Unroutable *unroutableView `json:"unroutable,omitempty"` // of a single exchange
+	Stats      *exchangeStatsView `json:"message_stats,omitempty"`
+	Unroutable *unroutableView    `json:"unroutable,omitempty"`       // of a single exchange
+	Delayed    *int               `json:"messages_delayed,omitempty"` // of type x-delayed-message
+	Incoming   *[]any             `json:"incoming,omitempty"`         // of a single exchange
+	Outgoing   *[]any             `json:"outgoing,omitempty"`         // the same
 }
 
 // unroutableView is what an exchange could not route to any queue.
@@ -65,10 +71,25 @@ func newUnroutableView(x *broker.Exchange, readable bool) *unroutableView {
 	return w
 }
 
-func newExchangeView(v *broker.Vhost, x *broker.Exchange) exchangeView {
-	return exchangeView{
-		x.Name, v.Wire(), x.Type, x.Durable, x.AutoDelete, x.Internal, arguments(x.Arguments), newPolicied(x.Policy()), nil,
+func newExchangeView(v *broker.Vhost, x *broker.Exchange, want span) exchangeView {
+	stats, list := x.Stats()
+	w := exchangeView{
+		Name: x.Name, Vhost: v.Wire(), Type: x.Type, Durable: x.Durable, AutoDelete: x.AutoDelete, Internal: x.Internal,
+		Arguments: arguments(x.Arguments), User: internalUser, policied: newPolicied(x.Policy()), Stats: newExchangeStats(stats, list, want),
 	}
+	if n, ok := x.Pending(); ok {
+		w.Delayed = &n
+	}
+	return w
+}
+
+// internalUser is who made what nobody in particular made.
+const internalUser = "rmq-internal"
+
+// exchangeHandle is an exchange and where it is.
+type exchangeHandle struct {
+	v *broker.Vhost
+	x *broker.Exchange
 }
 
 func (a *API) listExchanges(c *call) (any, error) {
@@ -76,15 +97,26 @@ func (a *API) listExchanges(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := []exchangeView{}
-	for _, v := range vhosts {
-		from := len(list)
-		for _, x := range v.Exchanges() {
-			list = append(list, newExchangeView(v, x))
-		}
-		slices.SortFunc(list[from:], func(x, y exchangeView) int { return strings.Compare(x.Name, y.Name) })
+	s, err := c.spans()
+	if err != nil {
+		return nil, err
 	}
-	return list, nil
+	var items []exchangeHandle
+	for _, v := range vhosts {
+		for _, x := range v.Exchanges() {
+			items = append(items, exchangeHandle{v, x})
+		}
+	}
+	return listing.List(c.req.URL.Query(), items, &listing.Lister[exchangeHandle]{
+		Name: func(h exchangeHandle) string { return h.x.Name },
+		Order: func(a, b exchangeHandle) int {
+			if a.v != b.v {
+				return strings.Compare(a.v.Wire(), b.v.Wire())
+			}
+			return strings.Compare(a.x.Name, b.x.Name)
+		},
+		View: func(h exchangeHandle) any { return newExchangeView(h.v, h.x, s.messages) },
+	})
 }
 
 // exchangeName is the exchange in the path; amq.default is the default one.
@@ -104,9 +136,14 @@ func (a *API) getExchange(c *call) (any, error) {
 	if !ok {
 		return nil, errMissing()
 	}
-	w := newExchangeView(v, x)
+	s, err := c.spans()
+	if err != nil {
+		return nil, err
+	}
+	w := newExchangeView(v, x, s.messages)
 	w.Unroutable = newUnroutableView(x, v.Check(c.actor(v), auth.Read, broker.KindExchange, x.Name) == nil)
-	return w, nil
+	w.Incoming, w.Outgoing = &[]any{}, &[]any{}
+	return listing.One(c.req.URL.Query(), w)
 }
 
 func (a *API) putExchange(c *call) (any, error) {
@@ -116,9 +153,9 @@ func (a *API) putExchange(c *call) (any, error) {
 	}
 	in := struct {
 		Type       string
-		Durable    bool
-		AutoDelete bool `json:"auto_delete"`
-		Internal   bool
+		Durable    truth
+		AutoDelete truth `json:"auto_delete"`
+		Internal   truth
 		Arguments  arguments
 	}{Type: "direct", Durable: true}
 	if err := c.read(&in); err != nil {
@@ -126,7 +163,7 @@ func (a *API) putExchange(c *call) (any, error) {
 	}
 	_, had := v.Exchange(c.exchangeName())
 	return put(!had, amqpError(v.DeclareExchange(c.actor(v), broker.ExchangeDeclare{
-		Name: c.exchangeName(), Type: in.Type, Durable: in.Durable, AutoDelete: in.AutoDelete, Internal: in.Internal,
+		Name: c.exchangeName(), Type: in.Type, Durable: bool(in.Durable), AutoDelete: bool(in.AutoDelete), Internal: bool(in.Internal),
 		Arguments: amqp.Table(in.Arguments),
 	})))
 }

@@ -63,8 +63,8 @@ func (c *call) limit() (*int64, error) {
 	if err := c.read(&in); err != nil {
 		return nil, err
 	}
-	if in.Value == nil {
-		return nil, errBad("[{key_missing,value}]")
+	if err := mandatory(key{"value", in.Value != nil}); err != nil {
+		return nil, err
 	}
 	return in.Value, nil
 }

@@ -138,10 +138,10 @@ func encodePayload(body []byte, asBase64 bool) (payload, encoding string) {
 
 // getRequest is the body of POST …/get.
 type getRequest struct {
-	Count    int
+	Count    whole
 	AckMode  string `json:"ackmode"`
 	Encoding string
-	Truncate int
+	Truncate whole
 }
 
 func (g *getRequest) requeue() (bool, error) {
@@ -172,7 +172,7 @@ func (a *API) getMessages(c *call) (any, error) {
 	}
 	list := []messageView{}
 	var seqs []uint64
-	for bytes := 0; len(list) < in.Count && bytes < maxGetBytes; {
+	for bytes := 0; len(list) < int(in.Count) && bytes < maxGetBytes; {
 		_, d, left, ok, e := v.Get(c.actor(v), q.Name, false)
 		if e != nil {
 			err = e
@@ -181,7 +181,7 @@ func (a *API) getMessages(c *call) (any, error) {
 			break
 		}
 		seqs = append(seqs, d.Seq)
-		w, bad := newMessageView(&d, left, in.Truncate, in.Encoding == "base64")
+		w, bad := newMessageView(&d, left, int(in.Truncate), in.Encoding == "base64")
 		if bad != nil {
 			err = bad
 			break

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -119,7 +120,7 @@ func TestConversation(t *testing.T) {
 		has                string // in the answer
 	}{
 		{"GET", "/api/overview", "", 200, `"rabbitmq_version":"4.3.6"`},
-		{"GET", "/api/whoami", "", 200, `{"name":"guest","tags":["administrator"]}`},
+		{"GET", "/api/whoami", "", 200, `"name":"guest","tags":["administrator"]`},
 		{"PUT", "/api/vhosts/v1", "", 201, ""},
 		{"PUT", "/api/vhosts/v1", "", 204, ""},
 		{"GET", "/api/vhosts/v1", "", 200, `"name":"v1"`},
@@ -198,11 +199,63 @@ func TestConversation(t *testing.T) {
 func (n *node) fill(path, cluster, vhost string) string {
 	for name, value := range map[string]string{
 		"cluster": cluster, "vhost": vhost, "name": "thing", "role": "worker", "user": "guest", "source": "x", "destination": "y",
-		"props": "~", "node": "warren@test",
+		"props": "~", "node": "warren@test", "channel": "c", "component": "vhost-limits", "port": "1", "protocol": "amqp", "within": "1",
+		"unit": "weeks", "pattern": "x", "flag": "quorum_queue", "password": "x", "id": "1",
 	} {
 		path = strings.ReplaceAll(path, "{"+name+"}", strings.ReplaceAll(value, "|", "%7C"))
 	}
 	return path
+}
+
+// eachTag asks every route as a user with each of RabbitMQ's tags, on objects
+// that are there and on some that are not, and returns how many checks it made.
+func (n *node) eachTag(t *testing.T) (checks int) {
+	t.Helper()
+	home := n.Store.DefaultCluster().ID
+	at := meta.VhostRef{Cluster: home, Name: "/"}
+	enough := map[need][]string{
+		needLogin: {"management", "policymaker", "monitoring", "administrator"}, needMonitor: {"monitoring", "administrator"},
+		needVhost: {"management", "policymaker", "monitoring", "administrator"}, needCluster: {"administrator"}, needAdmin: {"administrator"},
+	}
+	for _, tag := range []string{"management", "policymaker", "monitoring", "administrator", "impersonator"} {
+		// A hash without a password behind it: nobody has to compute it for each request.
+		if _, err := n.Store.PutUser("", "t-"+tag, meta.UserOptions{Password: tag, Tags: []string{tag}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.Store.SetPermission(meta.Permission{Vhost: at, Role: "t-" + tag, Configure: "^t-", Write: "^t-", Read: "^t-"}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range n.routes {
+			r := &n.routes[i]
+			if tag == "administrator" && r.method != http.MethodGet {
+				continue // what it may, it would do
+			}
+			path := n.fill(r.path, home, "%2F")
+			status, body, _ := n.do(t, "t-"+tag, tag, r.method, path, "{}")
+			checks++
+			may := slices.Contains(enough[r.need], tag)
+			refused := strings.Contains(body, "Not management user") || strings.Contains(body, "Not monitor user") ||
+				strings.Contains(body, "Not administrator user")
+			switch {
+			case !may && status != http.StatusUnauthorized:
+				t.Errorf("%s %s with tag %s: %d %.200s", r.method, path, tag, status, body)
+			case may && r.method == http.MethodGet && tag == "administrator" && refused:
+				t.Errorf("%s %s is refused to an administrator: %d %.200s", r.method, path, status, body)
+			case status >= 500 && status != http.StatusServiceUnavailable:
+				t.Errorf("%s %s with tag %s: %d %.200s", r.method, path, tag, status, body)
+			}
+			if r.method != http.MethodGet && status < 300 && tag != "administrator" && !harmless(r) {
+				t.Errorf("%s %s with tag %s does it: %d", r.method, path, tag, status)
+			}
+		}
+	}
+	return checks
+}
+
+// harmless are changes that need no more than to see the object.
+func harmless(r *route) bool {
+	return r.path == "/api/policies/{vhost}/{name}" || r.path == "/api/parameters/{component}/{vhost}/{name}" ||
+		r.path == "/api/connections/username/{user}" || strings.Contains(r.path, "/unbind")
 }
 
 // TestAuthorization asks every route of the registry as every kind of caller.
@@ -256,6 +309,7 @@ func TestAuthorization(t *testing.T) {
 			refusedAlike("watcher", "watcher", r, path, path)
 		}
 	}
+	checks += n.eachTag(t)
 	t.Logf("%d checks over %d routes", checks, len(n.routes))
 	if s, body, _ := n.do(t, "boss", n.boss, "GET", "/api/clusters/"+n.cluster+"/roles", ""); s != 200 || !strings.Contains(body, `"worker"`) {
 		t.Errorf("an administrator does not see its own cluster: %d %s", s, body)
@@ -292,5 +346,71 @@ func TestArgumentsKeepTypes(t *testing.T) {
 		if err := json.Unmarshal([]byte(bad), &a); err == nil {
 			t.Errorf("%s was taken for arguments", bad)
 		}
+	}
+}
+
+// TestParameters goes through topic permissions, parameters and what else the
+// definitions hold.
+func TestParameters(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+		has                string
+	}{
+		{"PUT", "/api/topic-permissions/%2F/plain", `{"exchange":"amq.topic","write":"^a"}`, 400, "[{key_missing,read}]"},
+		{"PUT", "/api/topic-permissions/%2F/plain", `{"exchange":"amq.topic","write":"(","read":""}`, 400, "pattern"},
+		{"PUT", "/api/topic-permissions/%2F/plain", `{"exchange":"amq.topic","write":"^a","read":".*"}`, 201, ""},
+		{"PUT", "/api/topic-permissions/%2F/plain", `{"exchange":"amq.topic","write":"^b","read":".*"}`, 204, ""},
+		{"GET", "/api/topic-permissions/%2F/plain", "", 200, `[{"user":"plain","vhost":"/","exchange":"amq.topic","write":"^b","read":".*"}]`},
+		{"GET", "/api/topic-permissions", "", 200, `"exchange":"amq.topic"`},
+		{"GET", "/api/vhosts/%2F/topic-permissions", "", 200, `"exchange":"amq.topic"`},
+		{"GET", "/api/users/plain/topic-permissions", "", 200, `"exchange":"amq.topic"`},
+		{"DELETE", "/api/topic-permissions/%2F/plain/amq.topic", "", 204, ""},
+		{"DELETE", "/api/topic-permissions/%2F/plain", "", 404, ""},
+		{"GET", "/api/users/without-permissions", "", 200, `"name":"plain"`},
+		{"PUT", "/api/global-parameters/gp", `{"value":{"a":[1]}}`, 201, ""},
+		{"GET", "/api/global-parameters/gp", "", 200, `{"name":"gp","value":{"a":[1]}}`},
+		{"GET", "/api/global-parameters", "", 200, `"name":"internal_cluster_id"`},
+		{"DELETE", "/api/global-parameters/gp", "", 204, ""},
+		{"DELETE", "/api/global-parameters/gp", "", 404, ""},
+		{"PUT", "/api/cluster-name", `{"name":"farm"}`, 204, ""},
+		{"GET", "/api/cluster-name", "", 200, `{"name":"farm"}`},
+		{"PUT", "/api/parameters/vhost-limits/%2F/limits", `{"value":{"max-queues":5}}`, 201, ""},
+		{"GET", "/api/vhost-limits", "", 200, `[{"vhost":"/","value":{"max-queues":5}}]`},
+		{"GET", "/api/parameters/vhost-limits", "", 200, `[{"value":{"max-queues":5},"vhost":"/","component":"vhost-limits","name":"limits"}]`},
+		{"DELETE", "/api/parameters/vhost-limits/%2F/limits", "", 204, ""},
+		{"PUT", "/api/parameters/shovel/%2F/s", `{"value":{}}`, 400, "component shovel not found"},
+		{"PUT", "/api/parameters/operator_policy/%2F/o", `{"value":{"pattern":"^q","definition":{"max-length":3}}}`, 201, ""},
+		{"GET", "/api/operator-policies/%2F/o", "", 200, `"max-length":3`},
+		{"DELETE", "/api/parameters/operator_policy/%2F/o", "", 204, ""},
+		{"POST", "/api/vhosts/%2F/deletion/protection", "", 204, ""},
+		{"DELETE", "/api/vhosts/%2F", "", 412, "protected from deletion"},
+		{"DELETE", "/api/vhosts/%2F/deletion/protection", "", 204, ""},
+		{"POST", "/api/users/bulk-delete", `{"users":["manager","nobody"]}`, 204, ""},
+		{"GET", "/api/users/manager", "", 404, ""},
+		{"PUT", "/api/users/hashed", `{"password_hash":"not a hash","tags":""}`, 400, "password hash"},
+		{"PUT", "/api/users/hashed", `{"password":"a","password_hash":"b","tags":""}`, 400, "both_password_and_password_hash"},
+		{"PUT", "/api/users/hashed", `{"password_hash":"FPHB/9C/dYFhqD8bztrmws24BuO5Iq7/9vg09JVLlsX0gmZ9","hashing_algorithm":"rabbit_password_hashing_sha256","tags":"management"}`, 201, ""},
+		{"PUT", "/api/queues/%2F/q", `{"durable":"true","auto_delete":"false"}`, 201, ""},
+		{"GET", "/api/health/checks/port-listener/1", "", 503, `"missing":1`},
+		{"GET", "/api/health/checks/certificate-expiration/1/foo", "", 400, "Time unit not recognised"},
+		{"GET", "/api/health/checks/ready-to-serve-clients", "", 200, `{"status":"ok"}`},
+		{"GET", "/api/aliveness-test/%2F", "", 200, `{"status":"ok"}`},
+		{"GET", "/api/connections/username/x", "", 200, "[]"},
+		{"GET", "/api/nodes/warren@test/memory", "", 200, `"total"`},
+		{"GET", "/api/feature-flags", "", 200, `"quorum_queue"`},
+		{"PUT", "/api/feature-flags/quorum_queue/enable", "", 204, ""},
+		{"GET", "/api/auth/attempts/warren@test", "", 200, `"protocol":"amqp091"`},
+		{"OPTIONS", "/api/queues", "", 405, ""},
+	} {
+		status, body, _ := n.do(t, "guest", "guest", c.method, c.path, c.body)
+		if status != c.status || !strings.Contains(body, c.has) {
+			t.Errorf("%s %s: %d %s; want %d and %s", c.method, c.path, status, body, c.status, c.has)
+		}
+	}
+	if status, body, _ := n.do(t, "hashed", "abc", "GET", "/api/whoami", ""); status != 200 {
+		t.Errorf("login with RabbitMQ's hash: %d %s", status, body)
 	}
 }

@@ -1,9 +1,15 @@
 package mgmt
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/history"
+	"github.com/warrenmq/warren/internal/listing"
+	"github.com/warrenmq/warren/internal/meta"
 )
 
 // rabbitVersion is what clients read that parse RabbitMQ's version: the one
@@ -13,40 +19,40 @@ const rabbitVersion = "4.3.6"
 func (a *API) overviewRoutes() []route {
 	return []route{
 		{http.MethodGet, "/api/overview", needLogin, a.overview},
+		{http.MethodGet, "/api/version", needLogin, func(*call) (any, error) { return rabbitVersion, nil }},
 		{http.MethodGet, "/api/whoami", needLogin, whoami},
-		{http.MethodGet, "/api/nodes", needMonitor, a.nodes},
-		{http.MethodGet, "/api/nodes/{node}", needMonitor, a.node},
+		{http.MethodGet, "/api/cluster-name", needLogin, a.clusterName},
+		{http.MethodPut, "/api/cluster-name", needAdmin, a.putClusterName},
 	}
-}
-
-// totals are the message counts of several queues.
-type totals struct {
-	Messages int `json:"messages"`
-	Ready    int `json:"messages_ready"`
-	Unacked  int `json:"messages_unacknowledged"`
-}
-
-func (t *totals) add(v *broker.QueueView) {
-	t.Ready += v.Ready
-	t.Unacked += v.Unacked
-	t.Messages += v.Ready + v.Unacked
 }
 
 // overviewView is GET /api/overview.
 type overviewView struct {
-	ManagementVersion string         `json:"management_version"`
-	RabbitVersion     string         `json:"rabbitmq_version"`
-	ProductName       string         `json:"product_name"`
-	ProductVersion    string         `json:"product_version"`
-	ClusterName       string         `json:"cluster_name"`
-	Node              string         `json:"node"`
-	RatesMode         string         `json:"rates_mode"`
-	DefaultQueueType  string         `json:"default_queue_type"`
-	ExchangeTypes     []exchangeType `json:"exchange_types"`
-	ObjectTotals      map[string]int `json:"object_totals"`
-	QueueTotals       totals         `json:"queue_totals"`
-	MessageStats      messageStats   `json:"message_stats"`
-	Address           string         `json:"address"`
+	ManagementVersion string           `json:"management_version"`
+	RatesMode         string           `json:"rates_mode"`
+	Retention         map[string][]int `json:"sample_retention_policies"`
+	ExchangeTypes     []exchangeType   `json:"exchange_types"`
+	ProductVersion    string           `json:"product_version"`
+	ProductName       string           `json:"product_name"`
+	RabbitVersion     string           `json:"rabbitmq_version"`
+	ClusterName       string           `json:"cluster_name"`
+	ClusterTags       struct{}         `json:"cluster_tags"`
+	NodeTags          struct{}         `json:"node_tags"`
+	runtimeView
+	DisableStats     bool           `json:"disable_stats"`
+	QueueTotalsOn    bool           `json:"enable_queue_totals"`
+	JSONExtension    bool           `json:"require_definition_json_extension"`
+	DefaultQueueType string         `json:"default_queue_type"`
+	OperatorPolicies bool           `json:"is_op_policy_updating_enabled"`
+	MessageStats     any            `json:"message_stats"`
+	Churn            *churnView     `json:"churn_rates"`
+	QueueTotals      lengths        `json:"queue_totals"`
+	ObjectTotals     map[string]int `json:"object_totals"`
+	EventQueue       int            `json:"statistics_db_event_queue"`
+	Node             string         `json:"node"`
+	Listeners        []listenerView `json:"listeners"`
+	Contexts         []contextView  `json:"contexts"`
+	Address          string         `json:"address"`
 }
 
 type exchangeType struct {
@@ -57,10 +63,40 @@ type exchangeType struct {
 
 func exchangeTypes() []exchangeType {
 	var list []exchangeType
-	for _, name := range []string{"direct", "fanout", "headers", "topic"} {
-		list = append(list, exchangeType{name, "AMQP " + name + " exchange, as per the AMQP specification", true})
+	for _, name := range broker.ExchangeTypes() {
+		text := "AMQP " + name + " exchange, as per the AMQP specification"
+		if plain, ok := strings.CutPrefix(name, "x-"); ok {
+			text = strings.ReplaceAll(plain, "-", " ") + " exchange"
+		}
+		list = append(list, exchangeType{name, text, true})
 	}
 	return list
+}
+
+// sum is what several vhosts hold and do.
+type sum struct {
+	now     broker.VhostSample
+	history []history.Sample[broker.VhostSample]
+}
+
+// totals adds up vhosts.
+func totals(vhosts []*broker.Vhost) sum {
+	var all sum
+	for _, v := range vhosts {
+		now, list := v.Totals()
+		all.now.Add(&now)
+		if len(list) == 0 {
+			continue
+		}
+		if all.history == nil {
+			all.history = list
+			continue
+		}
+		for i, j := len(all.history)-1, len(list)-1; i >= 0; i, j = i-1, j-1 { // all are sampled together
+			all.history[i].Value.Add(&list[max(j, 0)].Value)
+		}
+	}
+	return all
 }
 
 func (a *API) overview(c *call) (any, error) {
@@ -68,32 +104,45 @@ func (a *API) overview(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	s, err := c.spans()
+	if err != nil {
+		return nil, err
+	}
+	all := totals(vhosts)
 	o := overviewView{
 		ManagementVersion: rabbitVersion, RabbitVersion: rabbitVersion, ProductName: "Warren", ProductVersion: a.Version,
-		ClusterName: "warren", Node: a.NodeName, RatesMode: "none", DefaultQueueType: "classic",
-		ExchangeTypes: exchangeTypes(), Address: a.Address,
+		ClusterName: a.Store.ClusterName(a.ClusterName), Node: a.NodeName, RatesMode: "basic", DefaultQueueType: "classic",
+		Retention:     map[string][]int{"global": {retention}, "basic": {retention}, "detailed": {retention}},
+		ExchangeTypes: exchangeTypes(), Address: a.Address, runtimeView: newRuntimeView(), OperatorPolicies: true,
+		QueueTotals: newLengths(&all.now.QueueSample, all.history, s.lengths, ofVhostSample), Listeners: []listenerView{}, Contexts: []contextView{},
 	}
-	consumers, queues, exchanges := 0, 0, 0
+	queues, exchanges := 0, 0
 	for _, v := range vhosts {
-		exchanges += len(v.Exchanges())
-		for _, q := range v.Queues() {
-			w := q.View()
-			o.QueueTotals.add(&w)
-			o.MessageStats.add(w.Stats)
-			consumers += w.Consumers
-			queues++
-		}
+		queues += v.QueueCount()
+		exchanges += v.ExchangeCount()
 	}
-	connections, channels := 0, 0
-	for _, i := range a.connections(c) {
-		connections++
-		channels += len(i.Channels)
+	connections := a.connections(c)
+	channels := 0
+	for _, conn := range connections {
+		channels += conn.ChannelCount()
+	}
+	o.MessageStats = struct{}{}
+	if stats := newVhostStats(&all.now, all.history, s.messages); stats != nil {
+		o.MessageStats = stats
 	}
 	o.ObjectTotals = map[string]int{
-		"connections": connections, "channels": channels, "exchanges": exchanges, "queues": queues, "consumers": consumers,
+		"connections": len(connections), "channels": channels, "exchanges": exchanges, "queues": queues,
+		"consumers": all.now.Consumers,
 	}
-	return o, nil
+	if c.allowed(needMonitor) == nil {
+		o.Listeners, o.Contexts = a.listenerViews(), a.contextViews()
+		o.Churn = a.churn(s.messages)
+	}
+	return listing.One(c.req.URL.Query(), o)
 }
+
+// retention is for how long samples are kept, in seconds.
+const retention = history.Every * (history.Length - 1)
 
 func whoami(c *call) (any, error) {
 	tags := c.identity.Tags
@@ -103,22 +152,25 @@ func whoami(c *call) (any, error) {
 	if tags == nil {
 		tags = []string{}
 	}
-	return map[string]any{"name": c.user(), "tags": tags}, nil
+	return map[string]any{"name": c.user(), "tags": tags, "is_internal_user": true}, nil
 }
 
-func (a *API) nodeView() map[string]any {
-	return map[string]any{
-		"name": a.NodeName, "type": "disc", "running": true, "uptime": a.Now().Sub(a.started).Milliseconds(),
-		"mem_used": a.Broker.Memory().Used(), "mem_limit": a.Broker.Memory().Limit(), "mem_alarm": a.Broker.Memory().Over(),
-		"disk_free_alarm": false, "partitions": []string{}, "rates_mode": "none", "exchange_types": exchangeTypes(),
-	}
+func (a *API) clusterName(*call) (any, error) {
+	return map[string]string{"name": a.Store.ClusterName(a.ClusterName)}, nil
 }
 
-func (a *API) nodes(*call) (any, error) { return []any{a.nodeView()}, nil }
-
-func (a *API) node(c *call) (any, error) {
-	if c.value("node") != a.NodeName {
-		return nil, errMissing()
+func (a *API) putClusterName(c *call) (any, error) {
+	var in struct{ Name *string }
+	if err := c.read(&in); err != nil {
+		return nil, err
 	}
-	return a.nodeView(), nil
+	if in.Name == nil {
+		return nil, errBad("[{key_missing,name}]")
+	}
+	text, err := json.Marshal(*in.Name)
+	if err != nil {
+		return nil, fmt.Errorf("cluster name: %w", err)
+	}
+	_, err = a.Store.SetParameter(meta.ParamClusterName, text)
+	return nil, err
 }

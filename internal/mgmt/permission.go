@@ -3,8 +3,8 @@ package mgmt
 import (
 	"errors"
 	"net/http"
-	"strings"
 
+	"github.com/warrenmq/warren/internal/listing"
 	"github.com/warrenmq/warren/internal/meta"
 )
 
@@ -31,17 +31,13 @@ type permissionView struct {
 func (a *API) permissionViews(list []meta.Permission) []permissionView {
 	views := []permissionView{}
 	for _, p := range list {
-		wire := p.Vhost.Name
-		if v, ok := a.Broker.Vhost(p.Vhost); ok {
-			wire = v.Wire()
-		}
-		views = append(views, permissionView{p.Role, wire, p.Configure, p.Write, p.Read})
+		views = append(views, permissionView{p.Role, a.wire(p.Vhost), p.Configure, p.Write, p.Read})
 	}
 	return views
 }
 
-func (a *API) listPermissions(*call) (any, error) {
-	return a.permissionViews(a.Store.Permissions()), nil
+func (a *API) listPermissions(c *call) (any, error) {
+	return listing.Views(c.req.URL.Query(), a.permissionViews(a.Store.Permissions()), func(p permissionView) string { return p.User })
 }
 
 func (a *API) vhostPermissions(c *call) (any, error) {
@@ -102,17 +98,10 @@ func (a *API) putPermission(c *call) (any, error) {
 	if err := c.read(&in); err != nil {
 		return nil, err
 	}
-	var missing []string
-	for _, f := range []struct {
-		name string
-		p    *string
-	}{{"configure", in.Configure}, {"write", in.Write}, {"read", in.Read}} {
-		if f.p == nil {
-			missing = append(missing, "{key_missing,"+f.name+"}")
-		}
-	}
-	if missing != nil {
-		return nil, errBad("[%s]", strings.Join(missing, ","))
+	if err := mandatory(
+		key{"configure", in.Configure != nil}, key{"write", in.Write != nil}, key{"read", in.Read != nil},
+	); err != nil {
+		return nil, err
 	}
 	_, err = a.find(c)
 	isNew := err != nil

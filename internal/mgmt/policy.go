@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/listing"
 	"github.com/warrenmq/warren/internal/meta"
 	"github.com/warrenmq/warren/internal/policy"
 )
@@ -72,15 +73,15 @@ func (a *API) listPolicies(c *call, operator bool) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := []policyView{}
+	all := []policyView{}
 	for _, v := range vhosts {
-		views, err := a.policyViews(v, operator)
+		list, err := a.policyViews(v, operator)
 		if err != nil && !errors.Is(err, meta.ErrNotFound) {
 			return nil, err
 		}
-		list = append(list, views...)
+		all = append(all, list...)
 	}
-	return list, nil
+	return listing.Views(c.req.URL.Query(), all, func(p policyView) string { return p.Name })
 }
 
 func (a *API) getPolicy(c *call, operator bool) (any, error) {
@@ -113,12 +114,8 @@ func (a *API) putPolicy(c *call, operator bool) (any, error) {
 	if err := c.read(&in); err != nil {
 		return nil, err
 	}
-	if in.Definition == nil || in.Pattern == nil {
-		missing := "pattern"
-		if in.Definition == nil {
-			missing = "definition"
-		}
-		return nil, errBad("[{key_missing,%s}]", missing)
+	if err := mandatory(key{"pattern", in.Pattern != nil}, key{"definition", in.Definition != nil}); err != nil {
+		return nil, err
 	}
 	p := meta.Policy{Vhost: v.Ref(), Policy: policy.Policy{
 		Name: c.value("name"), Pattern: *in.Pattern, ApplyTo: in.ApplyTo, Definition: *in.Definition, Operator: operator,

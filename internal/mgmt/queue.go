@@ -2,141 +2,246 @@ package mgmt
 
 import (
 	"net/http"
-	"slices"
 	"strings"
+	"time"
 
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/history"
+	"github.com/warrenmq/warren/internal/listing"
 )
 
 func (a *API) queueRoutes() []route {
 	return []route{
 		{http.MethodGet, "/api/queues", needLogin, a.listQueues},
+		{http.MethodGet, "/api/queues/detailed", needLogin, a.listQueues},
 		{http.MethodGet, "/api/queues/{vhost}", needVhost, a.listQueues},
 		{http.MethodGet, "/api/queues/{vhost}/{name}", needVhost, a.getQueue},
 		{http.MethodPut, "/api/queues/{vhost}/{name}", needVhost, a.putQueue},
 		{http.MethodDelete, "/api/queues/{vhost}/{name}", needVhost, a.deleteQueue},
 		{http.MethodDelete, "/api/queues/{vhost}/{name}/contents", needVhost, a.purgeQueue},
 		{http.MethodPost, "/api/queues/{vhost}/{name}/get", needVhost, a.getMessages},
-		{http.MethodGet, "/api/consumers", needLogin, a.listConsumers},
-		{http.MethodGet, "/api/consumers/{vhost}", needVhost, a.listConsumers},
+		{http.MethodPost, "/api/queues/{vhost}/{name}/actions", needVhost, a.queueAction},
+		{http.MethodGet, "/api/queues/quorum/{vhost}/{name}/status", needVhost, a.quorumStatus},
+		{http.MethodPost, "/api/rebalance/queues", needAdmin, a.rebalance},
 	}
-}
-
-// messageStats are counters in RabbitMQ's form.
-type messageStats struct {
-	Publish      uint64 `json:"publish"`
-	DeliverGet   uint64 `json:"deliver_get"`
-	Deliver      uint64 `json:"deliver"`
-	Get          uint64 `json:"get"`
-	Redeliver    uint64 `json:"redeliver"`
-	Acknowledged uint64 `json:"ack"`
-}
-
-func (m *messageStats) add(s broker.QueueStats) {
-	m.Publish += s.Published
-	m.Deliver += s.Delivered
-	m.Get += s.Got
-	m.DeliverGet += s.Delivered + s.Got
-	m.Redeliver += s.Redelivered
-	m.Acknowledged += s.Acked
 }
 
 // queueView is a queue in RabbitMQ's form.
 type queueView struct {
-	Name       string         `json:"name"`
-	Vhost      string         `json:"vhost"`
-	Type       string         `json:"type"`
-	Node       string         `json:"node"`
-	State      string         `json:"state"`
-	Durable    bool           `json:"durable"`
-	AutoDelete bool           `json:"auto_delete"`
-	Exclusive  bool           `json:"exclusive"`
-	Arguments  arguments      `json:"arguments"`
-	Consumers  int            `json:"consumers"`
-	Memory     int64          `json:"memory"`
-	Bytes      int64          `json:"message_bytes"`
-	ReadyBytes int64          `json:"message_bytes_ready"`
-	Stats      messageStats   `json:"message_stats"`
-	List       []consumerView `json:"consumer_details,omitempty"`
+	Name          string    `json:"name"`
+	Vhost         string    `json:"vhost"`
+	Type          string    `json:"type"`
+	Node          string    `json:"node"`
+	State         string    `json:"state"`
+	Durable       bool      `json:"durable"`
+	AutoDelete    bool      `json:"auto_delete"`
+	Exclusive     bool      `json:"exclusive"`
+	Internal      bool      `json:"internal"`
+	InternalOwner bool      `json:"internal_owner"`
+	Arguments     arguments `json:"arguments"`
 
 	policied
-	totals
+	*queueLoad
+	*quorumView
+	*queueDetails
 }
 
-func (a *API) queueView(v *broker.Vhost, q *broker.Queue, details bool) queueView {
-	s := q.View()
+// queueLoad is what a queue holds and does.
+type queueLoad struct {
+	lengths
+
+	Consumers       int           `json:"consumers"`
+	Capacity        float64       `json:"consumer_capacity"`
+	Utilisation     float64       `json:"consumer_utilisation"`
+	Memory          int64         `json:"memory"`
+	Bytes           int64         `json:"message_bytes"`
+	ReadyBytes      int64         `json:"message_bytes_ready"`
+	UnackedBytes    int64         `json:"message_bytes_unacknowledged"`
+	HotBytes        int64         `json:"message_bytes_ram"`
+	PersistentBytes int64         `json:"message_bytes_persistent"`
+	Persistent      int           `json:"messages_persistent"` // these four by their share of the bytes
+	Hot             int           `json:"messages_ram"`
+	HotReady        int           `json:"messages_ready_ram"`
+	HotUnacked      int           `json:"messages_unacknowledged_ram"`
+	Storage         int           `json:"storage_version,omitempty"` // of classic queues
+	IdleSince       string        `json:"idle_since,omitempty"`
+	Stats           *messageStats `json:"message_stats,omitempty"`
+}
+
+// quorumView is what only quorum queues have.
+type quorumView struct {
+	Leader        string   `json:"leader"`
+	Members       []string `json:"members"`
+	Online        []string `json:"online"`
+	DeliveryLimit any      `json:"delivery_limit"`
+}
+
+// queueDetails are shown of a single queue, or where they are asked for.
+type queueDetails struct {
+	Owner      map[string]any  `json:"owner_pid_details,omitempty"`
+	Exclusive  *string         `json:"exclusive_consumer_tag"`
+	Single     *string         `json:"single_active_consumer_tag"`
+	HeadTime   *int64          `json:"head_message_timestamp"`
+	List       *[]consumerView `json:"consumer_details,omitempty"`
+	Incoming   *[]any          `json:"incoming,omitempty"`
+	Deliveries *[]any          `json:"deliveries,omitempty"`
+}
+
+// queueHandle is a queue and where it is.
+type queueHandle struct {
+	v *broker.Vhost
+	q *broker.Queue
+}
+
+// queueWant is how much of a queue a request wants to see.
+type queueWant struct {
+	spans
+	load, details, list bool
+}
+
+func (a *API) queueView(v *broker.Vhost, q *broker.Queue, want *queueWant) queueView {
 	w := queueView{
 		Name: q.Name, Vhost: v.Wire(), Type: q.Type(), Node: a.NodeName, State: "running", Durable: q.Durable,
-		AutoDelete: q.AutoDelete, Exclusive: q.Exclusive, Arguments: arguments(q.Arguments), Consumers: s.Consumers,
-		Memory: s.Bytes, Bytes: s.Bytes, ReadyBytes: s.ReadyBytes, policied: newPolicied(q.Policy()),
+		AutoDelete: q.AutoDelete, Exclusive: q.Exclusive, Arguments: arguments(q.Arguments), policied: newPolicied(q.Policy()),
 	}
-	w.add(&s)
-	w.Stats.add(s.Stats)
-	if details {
-		w.List = a.consumerViews(v, q, &s)
+	if q.Quorum {
+		w.quorumView = &quorumView{Leader: a.NodeName, Members: []string{a.NodeName}, Online: []string{a.NodeName}, DeliveryLimit: deliveryLimit(q)}
+	}
+	if !want.load {
+		return w
+	}
+	s := q.Glance()
+	w.queueLoad = newQueueLoad(q, &s, want)
+	if want.details {
+		w.queueDetails = a.queueDetails(v, q, &s, want.list)
 	}
 	return w
 }
 
-// consumerView is a consumer in RabbitMQ's form.
-type consumerView struct {
-	Tag            string         `json:"consumer_tag"`
-	AckRequired    bool           `json:"ack_required"`
-	Exclusive      bool           `json:"exclusive"`
-	Active         bool           `json:"active"`
-	ActivityStatus string         `json:"activity_status"`
-	Prefetch       int            `json:"prefetch_count"`
-	Unacked        int            `json:"messages_unacknowledged"`
-	Arguments      arguments      `json:"arguments"`
-	Queue          map[string]any `json:"queue"`
-	Channel        map[string]any `json:"channel_details"`
-}
-
-func (a *API) consumerViews(v *broker.Vhost, q *broker.Queue, s *broker.QueueView) []consumerView {
-	list := []consumerView{}
-	for _, k := range s.List {
-		peer, _, _ := strings.Cut(k.Connection, " -> ")
-		host, port := splitAddress(peer)
-		list = append(list, consumerView{
-			Tag: k.Tag, AckRequired: !k.NoAck, Exclusive: k.Exclusive, Active: k.Active, ActivityStatus: activity(q, k.Active),
-			Prefetch: k.Prefetch, Unacked: k.Unacked, Arguments: arguments(k.Arguments),
-			Queue: map[string]any{"name": q.Name, "vhost": v.Wire()},
-			Channel: map[string]any{
-				"name": channelName(k.Connection, k.Channel), "number": k.Channel, "connection_name": k.Connection,
-				"peer_host": host, "peer_port": port, "user": k.User, "node": a.NodeName,
-			},
-		})
-	}
-	return list
-}
-
-// activity is what a consumer does, in RabbitMQ's words.
-func activity(q *broker.Queue, active bool) string {
+// deliveryLimit is how often a quorum queue delivers a message: RabbitMQ's
+// default, a number, or "unlimited".
+func deliveryLimit(q *broker.Queue) any {
+	const usual = 20
+	limit := q.Settings().DeliveryLimit
 	switch {
-	case !q.Settings().SingleActive:
-		return "up"
-	case active:
-		return "single_active"
+	case limit == nil:
+		return usual
+	case *limit < 0:
+		return "unlimited"
 	}
-	return "waiting"
+	return *limit
 }
 
-func (a *API) listConsumers(c *call) (any, error) {
-	vhosts, err := c.vhosts()
-	if err != nil {
-		return nil, err
+func newQueueLoad(q *broker.Queue, s *broker.QueueView, want *queueWant) *queueLoad {
+	share := capacity(&s.QueueSample, s.History)
+	l := &queueLoad{
+		lengths: newLengths(&s.QueueSample, s.History, want.lengths, ofQueueSample), Consumers: s.Consumers, Capacity: share, Utilisation: share,
+		Memory: s.HotBytes, Bytes: s.Bytes, ReadyBytes: s.ReadyBytes, UnackedBytes: s.Bytes - s.ReadyBytes, HotBytes: s.HotBytes,
+		PersistentBytes: s.PersistentBytes, Stats: newMessageStats(&s.QueueSample, s.History, want.messages, ofQueueSample),
 	}
-	list := []consumerView{}
-	for _, v := range vhosts {
-		for _, q := range v.Queues() {
-			if q.Consumers() > 0 {
-				s := q.View()
-				list = append(list, a.consumerViews(v, q, &s)...)
+	l.Persistent, l.Hot = portion(l.Messages, s.PersistentBytes, s.Bytes), portion(l.Messages, s.HotBytes, s.Bytes)
+	l.HotUnacked = min(s.Unacked, l.Hot) // what is delivered is in memory
+	l.HotReady = l.Hot - l.HotUnacked
+	if !q.Quorum {
+		l.Storage = 2
+	}
+	if n := len(s.History); n >= 2 && s.History[n-1].Value == s.History[n-2].Value && s.History[n-1].Value == s.QueueSample {
+		l.IdleSince = time.UnixMilli(s.History[n-2].At).UTC().Format("2006-01-02T15:04:05.000-07:00")
+	}
+	return l
+}
+
+// portion is n in the ratio of two numbers of bytes; all of n when there are none.
+func portion(n int, part, whole int64) int {
+	if whole <= 0 || part >= whole {
+		return n
+	}
+	return int(float64(n)*float64(part)/float64(whole) + 0.5)
+}
+
+// capacity is the share of time in which consumers could have taken a message
+// at once: that of the last minute's samples in which none waited.
+func capacity(now *broker.QueueSample, list []history.Sample[broker.QueueSample]) float64 {
+	if now.Consumers == 0 {
+		return 0
+	}
+	idle, n := 0, 1
+	if now.Ready == 0 {
+		idle++
+	}
+	for i := range list {
+		if v := &list[i].Value; v.Consumers > 0 {
+			if n++; v.Ready == 0 {
+				idle++
 			}
 		}
 	}
-	return list, nil
+	return float64(idle) / float64(n)
+}
+
+func (a *API) queueDetails(v *broker.Vhost, q *broker.Queue, s *broker.QueueView, list bool) *queueDetails {
+	d := &queueDetails{}
+	if s.Exclusive != "" {
+		d.Exclusive = &s.Exclusive
+	}
+	if s.Single != "" {
+		d.Single = &s.Single
+	}
+	if s.Owner != 0 {
+		if i, ok := a.Registry.Numbered(s.Owner); ok {
+			host, port := splitAddress(i.Peer.String())
+			d.Owner = map[string]any{"name": i.Name, "peer_host": host, "peer_port": port}
+		}
+	}
+	if list {
+		whole := q.View()
+		consumers := a.consumerViews(v, q, &whole)
+		d.List, d.Incoming, d.Deliveries = &consumers, &[]any{}, &[]any{}
+	}
+	return d
+}
+
+// queueLister lists queues.
+func (a *API) queueLister(want *queueWant) *listing.Lister[queueHandle] {
+	sample := func(part func(*broker.QueueSample) float64) func(queueHandle) float64 {
+		return func(h queueHandle) float64 {
+			s := h.q.Sample()
+			return part(&s)
+		}
+	}
+	rate := func(part func(*broker.QueueSample) float64) func(queueHandle) float64 {
+		return func(h queueHandle) float64 { return history.Rate(h.q.Glance().History, part) }
+	}
+	type s = broker.QueueSample
+	return &listing.Lister[queueHandle]{
+		Name: func(h queueHandle) string { return h.q.Name },
+		Order: func(a, b queueHandle) int {
+			if a.v != b.v {
+				return strings.Compare(a.v.Wire(), b.v.Wire())
+			}
+			return strings.Compare(a.q.Name, b.q.Name)
+		},
+		View: func(h queueHandle) any { return a.queueView(h.v, h.q, want) },
+		Texts: map[string]func(queueHandle) string{
+			"name": func(h queueHandle) string { return h.q.Name }, "vhost": func(h queueHandle) string { return h.v.Wire() },
+			"type": func(h queueHandle) string { return h.q.Type() },
+		},
+		Keys: map[string]func(queueHandle) float64{
+			"messages":                               sample(func(s *s) float64 { return float64(s.Ready + s.Unacked) }),
+			"messages_ready":                         sample(func(s *s) float64 { return float64(s.Ready) }),
+			"messages_unacknowledged":                sample(func(s *s) float64 { return float64(s.Unacked) }),
+			"message_bytes":                          sample(func(s *s) float64 { return float64(s.Bytes) }),
+			"consumers":                              sample(func(s *s) float64 { return float64(s.Consumers) }),
+			"message_stats.publish":                  sample(func(s *s) float64 { return float64(s.Published) }),
+			"message_stats.ack":                      sample(func(s *s) float64 { return float64(s.Acked) }),
+			"message_stats.deliver_get":              sample(delivered),
+			"message_stats.publish_details.rate":     rate(func(s *s) float64 { return float64(s.Published) }),
+			"message_stats.deliver_get_details.rate": rate(delivered),
+			"message_stats.ack_details.rate":         rate(func(s *s) float64 { return float64(s.Acked) }),
+			"messages_details.rate":                  rate(func(s *s) float64 { return float64(s.Ready + s.Unacked) }),
+		},
+	}
 }
 
 func (a *API) listQueues(c *call) (any, error) {
@@ -144,15 +249,28 @@ func (a *API) listQueues(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := []queueView{}
-	for _, v := range vhosts {
-		from := len(list)
-		for _, q := range v.Queues() {
-			list = append(list, a.queueView(v, q, false))
-		}
-		slices.SortFunc(list[from:], func(x, y queueView) int { return strings.Compare(x.Name, y.Name) })
+	want, err := c.queueWant()
+	if err != nil {
+		return nil, err
 	}
-	return list, nil
+	want.details = strings.HasSuffix(c.req.URL.Path, "/queues/detailed")
+	var items []queueHandle
+	for _, v := range vhosts {
+		queues := v.Queues()
+		if items == nil {
+			items = make([]queueHandle, 0, len(queues))
+		}
+		for _, q := range queues {
+			items = append(items, queueHandle{v, q})
+		}
+	}
+	return listing.List(c.req.URL.Query(), items, a.queueLister(want))
+}
+
+// queueWant reads disable_stats, enable_queue_totals and the spans.
+func (c *call) queueWant() (*queueWant, error) {
+	s, err := c.spans()
+	return &queueWant{spans: s, load: !c.flag("disable_stats") || c.flag("enable_queue_totals")}, err
 }
 
 // queue is the queue in the path.
@@ -173,7 +291,12 @@ func (a *API) getQueue(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.queueView(v, q, true), nil
+	want, err := c.queueWant()
+	if err != nil {
+		return nil, err
+	}
+	want.details, want.list = true, want.load
+	return listing.One(c.req.URL.Query(), a.queueView(v, q, want))
 }
 
 func (a *API) putQueue(c *call) (any, error) {
@@ -182,10 +305,11 @@ func (a *API) putQueue(c *call) (any, error) {
 		return nil, err
 	}
 	in := struct {
-		Durable    bool
-		AutoDelete bool `json:"auto_delete"`
-		Exclusive  bool
+		Durable    truth
+		AutoDelete truth `json:"auto_delete"`
+		Exclusive  truth
 		Arguments  arguments
+		Node       string
 	}{Durable: true}
 	if err := c.read(&in); err != nil {
 		return nil, err
@@ -196,7 +320,7 @@ func (a *API) putQueue(c *call) (any, error) {
 	name := c.value("name")
 	_, had := v.Queue(name)
 	_, e := v.DeclareQueue(c.actor(v), broker.QueueDeclare{
-		Name: name, Durable: in.Durable, AutoDelete: in.AutoDelete, Arguments: amqp.Table(in.Arguments),
+		Name: name, Durable: bool(in.Durable), AutoDelete: bool(in.AutoDelete), Arguments: amqp.Table(in.Arguments),
 	})
 	return put(!had, amqpError(e))
 }
@@ -218,3 +342,33 @@ func (a *API) purgeQueue(c *call) (any, error) {
 	_, e := v.Purge(c.actor(v), q.Name)
 	return nil, amqpError(e)
 }
+
+// queueAction knows what RabbitMQ's does; on one node there is nothing to
+// move or to synchronise.
+func (a *API) queueAction(c *call) (any, error) {
+	if _, _, err := c.queue(); err != nil {
+		return nil, err
+	}
+	var in struct{ Action string }
+	if err := c.read(&in); err != nil {
+		return nil, err
+	}
+	switch in.Action {
+	case "sync", "cancel_sync":
+		return nil, nil
+	}
+	return nil, errBad("unknown action %.80q: sync and cancel_sync are known, and do nothing on one node", in.Action)
+}
+
+func (a *API) quorumStatus(c *call) (any, error) {
+	_, q, err := c.queue()
+	if err != nil {
+		return nil, err
+	}
+	if !q.Quorum {
+		return nil, errMissing()
+	}
+	return []map[string]any{{"Node Name": a.NodeName, "Raft State": "leader", "Membership": "voter"}}, nil
+}
+
+func (a *API) rebalance(*call) (any, error) { return nil, nil }

@@ -46,7 +46,7 @@ func settings() map[string]setting {
 		"dead-letter-routing-key":       {noun: "dead letter routing key", valid: isText},
 		"dead-letter-strategy":          {noun: "dead letter strategy", valid: oneOf("at-most-once", "at-least-once")},
 		"delivery-limit":                {noun: "delivery limit", valid: isNumber, lower: true, operator: true},
-		"consumer-timeout":              {noun: "consumer timeout", valid: from(0), later: true},
+		"consumer-timeout":              {noun: "consumer timeout", valid: from(0), lower: true},
 		"delayed-retry-type":            {noun: "delayed retry type", valid: oneOf("disabled", "all", "failed", "returned"), later: true},
 		"delayed-retry-min":             {noun: "delayed retry minimum", valid: from(1), later: true},
 		"delayed-retry-max":             {noun: "delayed retry maximum", valid: from(1), later: true},

@@ -101,7 +101,12 @@ func (s *State) Restore(runs []Cold, ends []uint64) {
 // HotBytes returns the size of the messages that are in memory.
 func (s *State) HotBytes() int64 { return s.bytes - s.coldBytes }
 
-// PersistentBytes returns the size of the messages that the Log keeps.
+// LogOverhead is about what the Log adds to a message: its place, and its part
+// of a frame.
+const LogOverhead = 24
+
+// PersistentBytes returns the size of the messages that the Log keeps, as they
+// lie there.
 func (s *State) PersistentBytes() int64 { return s.persistentBytes }
 
 // Live reports whether a message is in the queue.
@@ -151,32 +156,38 @@ func (s *State) Freeze(most int64) (kept []Kept, ok bool) {
 	if c == nil {
 		return nil, false
 	}
-	total := int64(0)
-	n := 0
-	for i := range c.slots {
-		if c.slots[i].state() != stateGone {
-			total += int64(c.slots[i].size)
-		}
-		if total > most && n > 0 {
-			break
-		}
-		n = i + 1
-	}
+	n := c.part(most)
 	if n < len(c.slots) {
 		s.slots.split(c, n)
 	} else {
 		c.slots = c.slots[:n:n] // sealed: what comes next begins another chunk
 	}
 	for i := range c.slots {
-		sl := &c.slots[i]
-		if sl.state() != stateGone {
-			kept = append(kept, Kept{Seq: c.first + uint64(i), Redelivered: sl.meta&metaRedelivered != 0, Message: Message{
-				Slab: s.slots.rows.all[sl.row].slab, Off: sl.off, Size: sl.size, RouteLen: uint16(sl.routeLen()), //nolint:gosec // it came as one
-				Persistent: sl.meta&metaPersistent != 0, Dead: sl.meta&metaDead != 0, Deadline: c.deadline(i),
-			}})
+		if c.slots[i].state() != stateGone {
+			kept = append(kept, s.kept(c, i))
 		}
 	}
 	return kept, len(kept) > 0
+}
+
+// part returns how many slots of a chunk are about most bytes: all when they are
+// less than twice that, so that no small rest keeps its memory, which it
+// shares with what has gone.
+func (c *chunk) part(most int64) int {
+	all, live, n := int64(0), 0, 0
+	for i := range c.slots {
+		if c.slots[i].state() == stateGone {
+			continue
+		}
+		all += int64(c.slots[i].size)
+		if live++; n == 0 && live > 1 && all > most {
+			n = i
+		}
+	}
+	if n == 0 || all < 2*most {
+		return len(c.slots)
+	}
+	return n
 }
 
 // coldest finds the last chunk in memory behind the one that is being read
@@ -219,7 +230,7 @@ func (s *State) Frozen(kept []Kept, where any) bool {
 		r.Expires(kept[i].Deadline)
 		r.Bytes += int64(kept[i].Size)
 		if kept[i].Persistent {
-			r.PersistentBytes += int64(kept[i].Size)
+			r.PersistentBytes += int64(kept[i].Size) + LogOverhead
 		}
 	}
 	for i := range c.slots {

@@ -17,6 +17,8 @@ type Consumer struct {
 	// Priority is from where on consumers with a lower one come only when those
 	// with a higher one have no room (consumer argument x-priority).
 	Priority int64
+	// Timeout takes the place of Settings.ConsumerTimeout; 0: it does not.
+	Timeout int64
 
 	unacked  int
 	assigned []uint64 // promised to this consumer, ascending

@@ -54,10 +54,11 @@ type machine struct {
 	load      bool
 	cold      bool // there were some when the purge began
 	now       int64
-	letters   bool // dead letters are asked for
-	lanes     int  // the highest priority of messages
-	ranked    bool // consumers have priorities
-	timed     bool // some messages have deadlines
+	letters   bool             // dead letters are asked for
+	held      map[uint64]int64 // until when what is delivered is to be settled
+	lanes     int              // the highest priority of messages
+	ranked    bool             // consumers have priorities
+	timed     bool             // some messages have deadlines
 }
 
 // elsewhere is where the test keeps a frozen run.
@@ -123,7 +124,7 @@ func (x *machine) done() {
 	for seq := range x.m.state {
 		hot += 16
 		if x.m.pers[seq] {
-			pers += 16
+			pers += 16 + LogOverhead
 		}
 	}
 	if x.s.HotBytes() != hot || x.s.PersistentBytes() != pers {
@@ -222,6 +223,7 @@ func (x *machine) pass(t *rapid.T) {
 		}
 		x.done()
 	}
+	x.overdue()
 	for _, seq := range x.m.ready() {
 		sl := x.s.slots.get(seq)
 		if at := x.m.until[seq]; at != 0 && at <= x.now && sl.state() == stateReady {
@@ -302,7 +304,11 @@ func (x *machine) take(i, limit int) int {
 			x.t.Fatalf("delivered %d, first ready was %d", d.Seq, before[k])
 		}
 		x.got(d, i, c.NoAck)
+		if timeout := x.s.set.ConsumerTimeout; timeout > 0 && !c.NoAck {
+			x.held[d.Seq] = x.now + timeout
+		}
 	}
+	x.s.Hold(c, ds, x.now)
 	if outranked && len(ds) > promised || !mine && len(ds) > 0 {
 		x.t.Fatalf("took %d, promised were %d, when it was another's turn", len(ds), promised)
 	}
@@ -404,6 +410,7 @@ func (x *machine) rejectThose(i int, seqs []uint64) {
 	x.s.Reject(x.consumer(i), seqs, &x.fx)
 	for k, seq := range seqs {
 		delete(x.m.state, seq)
+		delete(x.held, seq)
 		if x.letters && (x.fx.Dead[n+k].Seq != seq || x.fx.Dead[n+k].Reason != Rejected || slices.Contains(x.fx.Settled, seq)) {
 			x.t.Fatalf("rejected %v, dead are %v", seqs, x.fx.Dead[n:])
 		}
@@ -418,6 +425,7 @@ func (x *machine) returnThose(i int, seqs []uint64, failed bool) {
 	var gone []uint64
 	for _, seq := range seqs {
 		x.m.state[seq], x.m.redel[seq] = stateReady, true
+		delete(x.held, seq)
 		if !x.s.set.Counts {
 			continue
 		}
@@ -479,6 +487,9 @@ func (x *machine) purge() {
 
 // settled checks that exactly the persistent ones of seqs were reported.
 func (x *machine) settled(seqs []uint64) {
+	for _, seq := range seqs {
+		delete(x.held, seq)
+	}
 	for _, seq := range seqs { // of a run outside of memory transient ones may be among them
 		if got := slices.Contains(x.fx.Settled, seq); got != x.m.pers[seq] && (!got || !x.cold) {
 			x.t.Fatalf("message %d: reported settled %v, persistent %v", seq, got, x.m.pers[seq])
@@ -520,7 +531,7 @@ func (x *machine) drain(t *rapid.T) {
 func TestModel(t *testing.T) {
 	ops := 0
 	rapid.Check(t, func(t *rapid.T) {
-		x := &machine{t: t, woken: map[*Consumer]bool{}, ops: &ops, now: 1000}
+		x := &machine{t: t, woken: map[*Consumer]bool{}, ops: &ops, now: 1000, held: map[uint64]int64{}}
 		x.timed, x.letters = rapid.Bool().Draw(t, "timed"), rapid.Bool().Draw(t, "letters")
 		set := Settings{DeadLetters: x.letters}
 		if x.timed && rapid.IntRange(0, 2).Draw(t, "ttl") == 0 {
@@ -538,6 +549,9 @@ func TestModel(t *testing.T) {
 		if rapid.IntRange(0, 2).Draw(t, "prioritized") == 0 {
 			x.lanes = rapid.IntRange(1, 5).Draw(t, "highest")
 			x.s.Prioritize(uint8(x.lanes))
+		}
+		if rapid.IntRange(0, 2).Draw(t, "holds") == 0 {
+			set.ConsumerTimeout = int64(rapid.IntRange(1, 100).Draw(t, "timeout"))
 		}
 		set.Single = rapid.IntRange(0, 3).Draw(t, "single") == 0
 		set.Preempt = rapid.Bool().Draw(t, "preempt")

@@ -56,6 +56,8 @@ type Effects struct {
 	// Seqs are the numbers of the messages that were taken in, when the queue
 	// has priorities.
 	Seqs []uint64
+	// Overdue lists what was not settled in time.
+	Overdue []Overdue
 	// Refused are the places in the batch of messages that were not taken.
 	Refused []int
 	// Fetch lists the first numbers of runs outside of memory in which
@@ -72,7 +74,7 @@ func (fx *Effects) Reset() {
 	fx.Wake, fx.Settled, fx.Freed, fx.Load = fx.Wake[:0], fx.Settled[:0], fx.Freed[:0], false
 	fx.Seqs = fx.Seqs[:0]
 	fx.Refused, fx.Tried = fx.Refused[:0], fx.Tried[:0]
-	fx.Dead, fx.Fetch = nil, fx.Fetch[:0] // the owner keeps Dead
+	fx.Dead, fx.Overdue, fx.Fetch = nil, nil, fx.Fetch[:0] // the owner keeps Dead
 }
 
 // State is one queue. The zero value is an empty queue.
@@ -99,6 +101,8 @@ type State struct {
 	persistentBytes int64
 
 	tries map[uint64]Tries // of messages that came back, when that is counted
+
+	holds *holds // deliveries that are to be settled in time; nil: none
 
 	overfull bool     // more than the limits are left to be dropped
 	gaps     int      // of returned are gone
@@ -163,7 +167,7 @@ func (s *State) push(m *Message, fx *Effects) {
 	s.readyBytes += int64(m.Size)
 	s.bytes += int64(m.Size)
 	if m.Persistent {
-		s.persistentBytes += int64(m.Size)
+		s.persistentBytes += int64(m.Size) + LogOverhead
 	}
 }
 
@@ -308,7 +312,7 @@ func (s *State) forget(seq uint64, sl *slot, fx *Effects) {
 	}
 	if sl.meta&metaPersistent != 0 {
 		fx.Settled = append(fx.Settled, seq)
-		s.persistentBytes -= int64(sl.size)
+		s.persistentBytes -= int64(sl.size) + LogOverhead
 	}
 	s.slots.remove(seq, s.lane(seq).head)
 }
@@ -322,6 +326,7 @@ func (s *State) Settle(c *Consumer, seqs []uint64, fx *Effects) {
 		if sl.state() != stateUnacked {
 			continue
 		}
+		s.unhold(seq)
 		s.forget(seq, &sl, fx)
 		n++
 	}
@@ -342,6 +347,7 @@ func (s *State) Reject(c *Consumer, seqs []uint64, fx *Effects) {
 		if sl.state() != stateUnacked {
 			continue
 		}
+		s.unhold(seq)
 		s.bury(seq, &sl, Rejected, fx)
 		n++
 	}
@@ -362,6 +368,7 @@ func (s *State) Return(c *Consumer, seqs []uint64, failed bool, fx *Effects) {
 			continue
 		}
 		n++
+		s.unhold(seq)
 		if s.set.Counts && !s.tried(seq, &sl, failed, fx) {
 			s.end(seq, &sl, Undeliverable, fx)
 			continue
@@ -475,7 +482,7 @@ func (s *State) bury(seq uint64, sl *slot, why Reason, fx *Effects) {
 	persistent := sl.meta&metaPersistent != 0
 	fx.Dead = append(fx.Dead, Dead{
 		Seq: seq, Image: s.slots.image(sl), RouteLen: sl.routeLen(), Persistent: persistent, Dead: sl.meta&metaDead != 0,
-		Reason: why,
+		Seen: sl.meta&metaRedelivered != 0, Reason: why,
 	})
 	n := len(fx.Settled)
 	s.forget(seq, sl, fx)

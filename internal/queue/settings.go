@@ -21,6 +21,9 @@ type Settings struct {
 	// (x-single-active-consumer); Preempt that one with a higher priority takes
 	// over. Set before there are consumers.
 	Single, Preempt bool
+	// ConsumerTimeout is how long a consumer may hold a message, in
+	// milliseconds; 0: as long as it likes. See Hold.
+	ConsumerTimeout int64
 	// DeadLetters says that the owner wants to have what dies: Effects.Dead.
 	DeadLetters bool
 }
@@ -57,7 +60,7 @@ type Dead struct {
 	Image      []byte // in slab memory: read only, valid as long as it is held
 	RouteLen   int
 	Persistent bool
-	Dead       bool // as in Message
+	Dead, Seen bool // as in Message
 	Reason     Reason
 }
 

@@ -64,7 +64,7 @@ const RecentHistory = "x-recent-history"
 // when there is no such type.
 func New[D comparable](kind string, args amqp.Table) (Table[D], bool) {
 	var t Table[D]
-	switch kind {
+	switch Inner(kind, args) {
 	case "direct":
 		t.exchange = &direct[D]{}
 	case "fanout", RecentHistory:
@@ -74,7 +74,7 @@ func New[D comparable](kind string, args amqp.Table) (Table[D], bool) {
 	case "headers":
 		t.exchange = &headers[D]{}
 	case ConsistentHash, ModulusHash, Random, LocalRandom:
-		t.exchange = newChooser[D](kind, args)
+		t.exchange = newChooser[D](Inner(kind, args), args)
 	default:
 		return Table[D]{}, false
 	}
@@ -113,6 +113,8 @@ func CheckArguments(kind string, args amqp.Table) error {
 	case RecentHistory:
 		_, err := HistoryLength(args)
 		return err
+	case Delayed:
+		return checkDelayed(args)
 	}
 	return nil
 }
@@ -164,6 +166,8 @@ func identify[D comparable](b Binding[D]) identity[D] {
 // Knows reports whether exchanges of type kind act on an argument of theirs.
 func Knows(kind, argument string) bool {
 	switch kind {
+	case Delayed:
+		return argument == argDelayedType
 	case ConsistentHash:
 		return argument == argHashHeader || argument == argHashProperty
 	case RecentHistory:

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/warrenmq/warren/internal/mgmt"
@@ -23,13 +24,38 @@ func (s *Server) newAPI(host string) (*mgmt.API, error) {
 	return mgmt.New(mgmt.Options{
 		Store: s.store, Broker: s.broker, Registry: s.registry, Logger: s.opts.Logger, Version: s.opts.Version,
 		Address: s.opts.Address, NodeName: "warren@" + host, Now: s.opts.Now,
-		Applied: s.later.wait,
+		Applied: s.later.wait, ClusterName: s.opts.ClusterName, Data: s.opts.Data, MaxConnections: s.opts.MaxConnections,
+		Listeners: s.listeningAt,
 	})
+}
+
+// listeningAt tells where the node listens.
+func (s *Server) listeningAt() []mgmt.Listener {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.places)
+}
+
+// show notes that the node speaks a protocol at l.
+func (s *Server) show(l net.Listener, protocol string, tls bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.places = append(s.places, mgmt.Listener{Protocol: protocol, Address: l.Addr(), TLS: tls})
 }
 
 // ServeHTTP answers the HTTP API at l until the server is closed; callers log
 // in.
-func (s *Server) ServeHTTP(l net.Listener) error { return s.serveHTTP(l, s.api.Handler()) }
+func (s *Server) ServeHTTP(l net.Listener) error {
+	s.show(l, "http", false)
+	return s.serveHTTP(l, s.api.Handler())
+}
+
+// ServeMetrics answers Prometheus' requests at l, without a login, until the
+// server is closed.
+func (s *Server) ServeMetrics(l net.Listener) error {
+	s.show(l, "http/prometheus", false)
+	return s.serveHTTP(l, s.api.MetricsHandler())
+}
 
 // ServeOwner answers the HTTP API at a socket that only the owner of the data
 // directory can open.

@@ -19,6 +19,11 @@ func (s *Server) ServeAMQP(l net.Listener) error { return s.ServeLayered(l, tran
 
 // ServeLayered is ServeAMQP for connections that come wrapped.
 func (s *Server) ServeLayered(l net.Listener, layers transport.Layers) error {
+	protocol := "amqp"
+	if layers.TLS != nil {
+		protocol = "amqp/ssl"
+	}
+	s.show(l, protocol, layers.TLS != nil)
 	if layers.TLS == nil && layers.Proxies == nil {
 		return s.serve(l, func(nc net.Conn) { session.Serve(&s.config, nc) })
 	}
@@ -50,6 +55,7 @@ func (s *Server) unwrap(nc net.Conn, layers *transport.Layers) net.Conn {
 // ServeWebSocket serves AMQP over WebSocket at WebSocketPath until the server
 // is closed.
 func (s *Server) ServeWebSocket(l net.Listener) error {
+	s.show(l, "http/web-amqp", false)
 	mux := http.NewServeMux()
 	mux.Handle(WebSocketPath, transport.WebSocket(func(nc net.Conn) {
 		done := make(chan struct{})

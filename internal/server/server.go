@@ -15,6 +15,7 @@ import (
 
 	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/history"
 	"github.com/warrenmq/warren/internal/meta"
 	"github.com/warrenmq/warren/internal/mgmt"
 	"github.com/warrenmq/warren/internal/session"
@@ -38,6 +39,7 @@ type Options struct {
 	HotWindow            int64  // bytes of messages, see broker.Options
 	MaxConnections       int    // 0: no limit
 	Address              string // host:port that clients are told
+	Data                 string // the data directory, to show; empty: none
 	// CertificateLogin is the part of a client's certificate that names its role.
 	CertificateLogin auth.CertificateLogin
 }
@@ -63,6 +65,7 @@ type Server struct {
 	mu        sync.Mutex // guards what follows
 	listeners []net.Listener
 	web       []*http.Server
+	places    []mgmt.Listener // where the node listens, to show
 	closed    bool
 }
 
@@ -170,19 +173,23 @@ func (s *Server) restoreVhost(c meta.Cluster, v meta.Vhost) error {
 	}
 	to.RestorePolicies(plain(policies))
 	for _, x := range exchanges {
-		to.RestoreExchange(x)
+		to.RestoreExchange(x, s.left(x.UID))
 	}
 	for _, q := range queues {
-		var left broker.Restored
-		if s.opts.Storage != nil {
-			left = s.opts.Storage.Restore(q.UID)
-		}
-		to.RestoreQueue(q, left)
+		to.RestoreQueue(q, s.left(q.UID))
 	}
 	for _, b := range bindings {
 		to.RestoreBinding(b)
 	}
 	return nil
+}
+
+// left returns what is left of the messages under a number.
+func (s *Server) left(uid uint64) broker.Restored {
+	if s.opts.Storage == nil || uid == 0 {
+		return broker.Restored{}
+	}
+	return s.opts.Storage.Restore(uid)
 }
 
 // wireName is what clients call a vhost.
@@ -197,12 +204,15 @@ func wireName(c meta.Cluster, v meta.Vhost) string {
 func (s *Server) tick(ctx context.Context) {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
-	for {
+	for n := 1; ; n++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
 			s.broker.Tick()
+			if n%history.Every == 0 {
+				s.api.Sample()
+			}
 		}
 	}
 }

@@ -62,7 +62,7 @@ func (c *Conn) publishAgain(ch *channel, args, rest []byte) (n int) {
 	if !ok {
 		return 0
 	}
-	c.published++
+	c.countPublish(ch)
 	c.publishedOne(ch)
 	return n
 }

@@ -54,7 +54,9 @@ func (c *Conn) qos(ch *channel, m *amqp.BasicQos) *amqp.Error {
 		c.feed(ch)
 		ch.mu.Unlock()
 	} else {
+		ch.mu.Lock()
 		ch.prefetch = int(m.PrefetchCount)
+		ch.mu.Unlock()
 	}
 	c.send(ch.id, &amqp.BasicQosOk{})
 	return nil
@@ -142,6 +144,9 @@ func (c *Conn) get(ch *channel, m *amqp.BasicGet) *amqp.Error {
 		return err
 	}
 	if !ok {
+		ch.mu.Lock()
+		ch.did.GetEmpty++
+		ch.mu.Unlock()
 		c.send(ch.id, &amqp.BasicGetEmpty{})
 		return nil
 	}
@@ -155,7 +160,7 @@ func (c *Conn) get(ch *channel, m *amqp.BasicGet) *amqp.Error {
 		ch.unacked.add(ch.lastTag, outstanding{ch.getter, d.Seq})
 	}
 	tag := ch.lastTag
-	c.delivered.Add(1)
+	ch.did.gotten(&d, m.NoAck)
 	c.sendHeld()
 	c.out.add(func(b []byte) []byte {
 		start := len(b)

@@ -23,10 +23,15 @@ type channel struct {
 	closed    bool
 	lastTag   uint64 // delivery tag
 	unacked   unacked
+	void      []uint64    // tags of deliveries that were taken back, ascending
 	global    int         // prefetch of the whole channel, 0: no limit
 	starved   []*consumer // found the channel's prefetch used up
 	consumers map[string]*consumer
 	reply     *replyConsumer // of direct reply-to; changed by the reader
+	did       channelDone
+	mode      channelMode
+
+	published published
 }
 
 // consumer is one basic.consume.
@@ -87,6 +92,7 @@ func (c *Conn) openChannel(id uint16) *amqp.Error {
 	c.mu.Lock()
 	c.channels[id] = ch
 	c.mu.Unlock()
+	c.cfg.Registry.churn.ChannelsOpened.Add(1)
 	c.last = ch
 	c.send(id, &amqp.ChannelOpenOk{})
 	return nil
@@ -153,7 +159,13 @@ func (c *Conn) endChannel(ch *channel) {
 
 // forgetChannel frees the number of a closed channel.
 func (c *Conn) forgetChannel(ch *channel) {
+	c.tallyPublishes()
+	s := ch.stats()
 	c.mu.Lock()
+	if c.channels[ch.id] == ch {
+		c.stats.past.Add(&s)
+		c.cfg.Registry.churn.ChannelsClosed.Add(1)
+	}
 	delete(c.channels, ch.id)
 	c.mu.Unlock()
 	c.tenure.role.channels.Add(-1)

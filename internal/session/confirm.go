@@ -63,6 +63,8 @@ func (c *Conn) confirmed(b *confirmBatch) func(error) {
 func (c *Conn) sendConfirms(b *confirmBatch) {
 	c.out.add(func(buf []byte) []byte {
 		for _, t := range b.tags {
+			t.ch.published.settled(t.from, t.upTo)
+			c.vhost.Counts().Confirmed.Add(t.upTo - t.from)
 			switch {
 			case t.ch.confirm.closed:
 			case b.err != nil || slices.Contains(b.nacks, 0):
@@ -124,6 +126,9 @@ func (c *Conn) selectConfirms(ch *channel, noWait bool) *amqp.Error {
 	}
 	if !ch.confirm.on {
 		ch.confirm.on, ch.confirm.next = true, 1
+		ch.mu.Lock()
+		ch.mode.Confirm = true
+		ch.mu.Unlock()
 	}
 	if !noWait {
 		c.send(ch.id, &amqp.ConfirmSelectOk{})

@@ -62,8 +62,7 @@ type Conn struct {
 	heartbeat  atomic.Int64 // interval in seconds, 0: none
 	received   atomic.Int64 // Registry time of the last read
 	sent       atomic.Int64 // Registry time of the last write
-	publishes  atomic.Uint64
-	delivered  atomic.Uint64
+	stats      connCounts
 	closing    atomic.Bool // the server has sent connection.close
 	writerDone chan struct{}
 
@@ -373,6 +372,7 @@ func (c *Conn) flushPublished(here bool) *broker.Queue {
 	for i := range b.tags {
 		t := &b.tags[i]
 		t.upTo = t.ch.confirm.next - 1
+		t.ch.published.tags.Store(t.upTo)
 		t.ch.confirm.open = false
 	}
 	c.confirming = nil
@@ -395,6 +395,8 @@ func (c *Conn) waitForRoom(reason string) {
 	}
 	t := time.NewTicker(memoryNap)
 	defer t.Stop()
+	c.stats.blocked.Store(true)
+	defer c.stats.blocked.Store(false)
 	for c.cfg.Broker.Blocked() != "" && !c.closing.Load() && !c.out.ended() {
 		c.received.Store(c.cfg.Registry.now()) // heartbeats cannot be read meanwhile
 		<-t.C

@@ -55,7 +55,8 @@ func (c *Conn) writeLoop() {
 // drain writes until there is nothing more to write; false: no more ever.
 func (c *Conn) drain(w *writer) bool {
 	for len(w.rest) > 0 || c.gather(w) {
-		_, err := c.nc.Write(w.rest)
+		n, err := c.nc.Write(w.rest)
+		c.stats.sent(n)
 		w.rest = nil
 		if err != nil {
 			c.lost()
@@ -125,6 +126,7 @@ func (c *Conn) drainHere(w *writer) bool {
 			n, _ = syscall.Write(int(fd), w.rest)
 			return true
 		})
+		c.stats.sent(n)
 		if w.rest = w.rest[max(n, 0):]; err != nil || len(w.rest) > 0 {
 			return false // the writer finds out what is wrong
 		}
@@ -185,8 +187,8 @@ func (c *Conn) pullOne(w *writer, k *consumer) bool {
 		w.buf = k.appendDeliver(w.buf, d, ch.lastTag, c.frameMax)
 	}
 	n := len(w.taken)
+	ch.did.delivered(w.taken, k.NoAck)
 	clear(w.taken)
-	c.delivered.Add(uint64(n))
 	return n > 0
 }
 

@@ -118,6 +118,7 @@ func (c *Conn) nextFrame() (amqp.Frame, error) {
 // authenticate checks start-ok and answers with tune.
 func (c *Conn) authenticate(m *amqp.ConnectionStartOk) error {
 	c.clientProperties(m.ClientProperties)
+	c.info.Mechanism = m.Mechanism
 	identity, user, err := c.login(m)
 	if errors.Is(err, errSilent) {
 		return err
@@ -126,8 +127,10 @@ func (c *Conn) authenticate(m *amqp.ConnectionStartOk) error {
 		err = errGuest
 	}
 	if err != nil {
+		c.cfg.Registry.churn.LoginsRefused.Add(1)
 		return c.refuseLogin(m.Mechanism, user, err)
 	}
+	c.cfg.Registry.churn.Logins.Add(1)
 	c.identify(identity)
 	for _, tag := range c.identity.Tags {
 		c.impersonator = c.impersonator || tag == "impersonator"

@@ -3,9 +3,11 @@ package session
 import (
 	"crypto/tls"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/history"
 	"github.com/warrenmq/warren/internal/meta"
 )
 
@@ -23,8 +25,14 @@ type Info struct {
 	Heartbeat        int // seconds
 	Channels         []ChannelInfo
 	TLS              bool
-	Published        uint64
-	Delivered        uint64
+	Mechanism        string // of SASL
+	Blocked          bool   // publishes wait for room
+	Number           uint64 // of the connection; names the owner of exclusive queues
+	Traffic          Traffic
+	// Stats are the counters of all its channels, those that are closed
+	// included.
+	Stats   ChannelStats
+	History []history.Sample[Traffic]
 
 	identity meta.Identity
 	ready    bool // through the handshake; guarded by Registry.mu
@@ -36,6 +44,9 @@ type ChannelInfo struct {
 	Consumers, Unacked int
 	Prefetch, Global   int
 	Confirm, Tx        bool
+	Unconfirmed        uint64
+	Stats              ChannelStats
+	History            []history.Sample[ChannelStats]
 }
 
 // describe fills in what the handshake has settled.
@@ -52,20 +63,21 @@ func (c *Conn) describe() {
 // Info describes the connection.
 func (c *Conn) Info() Info {
 	i := c.info
+	i.Number, i.Blocked = c.id, c.stats.blocked.Load()
 	c.mu.Lock()
 	channels := make([]*channel, 0, len(c.channels))
 	for _, ch := range c.channels {
 		channels = append(channels, ch)
 	}
+	i.Stats, i.History = c.stats.past, c.stats.history.Samples()
 	c.mu.Unlock()
+	slices.SortFunc(channels, func(a, b *channel) int { return int(a.id) - int(b.id) })
 	for _, ch := range channels {
-		ch.mu.Lock()
-		i.Channels = append(i.Channels, ChannelInfo{
-			Number: ch.id, Consumers: len(ch.consumers), Unacked: ch.unacked.live, Global: ch.global,
-		})
-		ch.mu.Unlock()
+		w := ch.info()
+		i.Stats.Add(&w.Stats)
+		i.Channels = append(i.Channels, w)
 	}
-	i.Published, i.Delivered = c.publishes.Load(), c.delivered.Load()
+	i.Traffic = c.stats.traffic()
 	return i
 }
 
@@ -88,4 +100,39 @@ func (r *Registry) CloseNamed(name, reason string) bool {
 		}
 	}
 	return false
+}
+
+// Numbered describes the connection with this number; false: there is none.
+func (r *Registry) Numbered(n uint64) (Info, bool) {
+	r.mu.Lock()
+	c, ok := r.conns[n]
+	ok = ok && c.info.ready
+	r.mu.Unlock()
+	if !ok {
+		return Info{}, false
+	}
+	return c.Info(), true
+}
+
+// Living returns the connections, oldest first, for those who look at few of
+// them closely.
+func (r *Registry) Living() []*Conn { return r.list() }
+
+// Name is "peer -> local".
+func (c *Conn) Name() string { return c.name }
+
+// Owner says whose connection it is: the cluster and the role in it; and the
+// vhost.
+func (c *Conn) Owner() (cluster, role string, vhost meta.VhostRef) {
+	return c.info.Cluster, c.info.User, c.info.Vhost
+}
+
+// Traffic is what went over the connection.
+func (c *Conn) Traffic() Traffic { return c.stats.traffic() }
+
+// ChannelCount returns how many channels are open.
+func (c *Conn) ChannelCount() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.channels)
 }

@@ -3,7 +3,6 @@ package session
 import (
 	"bytes"
 	"encoding/binary"
-	"strconv"
 
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/auth"
@@ -261,6 +260,9 @@ func (c *Conn) publish(ch *channel, m *message) *amqp.Error {
 			return c.refused(m, err)
 		}
 	}
+	if err := c.mayPublishBy(&msg); err != nil {
+		return at(err)
+	}
 	if ch.tx != nil {
 		if err := c.publishLater(ch, &msg, m.mandatory); err != nil {
 			return at(err)
@@ -303,7 +305,10 @@ func (c *Conn) route(ch *channel, msg *broker.Message, mandatory bool) *amqp.Err
 	if err != nil {
 		return err
 	}
-	c.published++
+	c.countPublish(ch)
+	if n == 0 {
+		c.countUnroutable(ch, mandatory)
+	}
 	if n == 0 && mandatory {
 		c.sendReturn(ch, msg)
 	}
@@ -340,6 +345,24 @@ func (c *Conn) mayPublish(exchange []byte) *amqp.Error {
 		return err
 	}
 	c.wrote.rights, c.wrote.exchange = a.Rights, append(c.wrote.exchange[:0], exchange...)
+	return nil
+}
+
+// mayPublishBy checks the routing keys, if the role's topic permissions narrow
+// them.
+func (c *Conn) mayPublishBy(m *broker.Message) *amqp.Error {
+	a := c.actor.Load()
+	if !a.Rights.Narrowed() {
+		return nil
+	}
+	if err := c.vhost.CheckTopic(a, auth.Write, string(m.Exchange), string(m.Key)); err != nil {
+		return err
+	}
+	for _, key := range m.Extra {
+		if err := c.vhost.CheckTopic(a, auth.Write, string(m.Exchange), string(key)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -384,46 +407,9 @@ func (c *Conn) senderSelected(ch *channel, m *message, msg *broker.Message) *amq
 	if err := p.Decode(m.header.Flags, m.header.Properties); err != nil {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "%s", err.Error())
 	}
-	for _, name := range []string{"CC", "BCC"} {
-		keys, err := selectedKeys(p.Headers, name)
-		if err != nil {
-			return err
-		}
-		msg.Extra = append(msg.Extra, keys...)
-	}
-	if !bcc {
-		return nil
-	}
-	kept := p.Headers[:0]
-	for _, f := range p.Headers {
-		if f.Key != "BCC" {
-			kept = append(kept, f)
-		}
-	}
-	p.Headers = kept
-	if len(kept) == 0 {
-		p.Flags &^= amqp.FlagHeaders
+	if err := msg.Select(&p); err != nil || !bcc {
+		return err
 	}
 	msg.Content = append(p.AppendHeader(nil, ch.id, m.header.BodySize), m.content[m.headerLen:]...)
 	return nil
-}
-
-// selectedKeys returns the routing keys of a CC or BCC header.
-func selectedKeys(headers amqp.Table, name string) ([][]byte, *amqp.Error) {
-	v, ok := headers.Get(name)
-	if !ok {
-		return nil, nil
-	}
-	list, ok := v.([]any)
-	if !ok {
-		return nil, amqp.ChannelErrorf(amqp.CodePreconditionFailed, "invalid message: {unacceptable_type_in_header,%s,%s}",
-			strconv.Quote(name), amqp.TypeName(v))
-	}
-	var keys [][]byte
-	for _, k := range list { // RabbitMQ passes over what is no string
-		if s, ok := k.(string); ok && len(s) <= 255 {
-			keys = append(keys, []byte(s))
-		}
-	}
-	return keys, nil
 }

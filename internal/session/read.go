@@ -167,6 +167,7 @@ func (c *Conn) fill() (n int, err error) {
 	w.w += n
 	if n > 0 {
 		c.received.Store(c.cfg.Registry.now())
+		c.stats.received(n)
 		if w.w == len(w.buf) && len(w.buf) < windowMax {
 			w.want = 2 * len(w.buf) // the socket holds more than the window takes
 		}
@@ -208,7 +209,7 @@ func (c *Conn) endBatch(here bool) {
 	if c.published == 0 {
 		return
 	}
-	c.publishes.Add(c.published)
+	c.tallyPublishes()
 	c.published = 0
 	if q != nil && q.Ahead() {
 		q.CatchUp()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/history"
 )
 
 // beat is the unit of the Registry's time: half of the shortest heartbeat.
@@ -18,11 +19,14 @@ const beat = 500 * time.Millisecond
 // is silent, those whose role was revoked, and all of them at shutdown.
 type Registry struct {
 	clock atomic.Int64 // beats since the start
-	desks sync.Pool    // *desk, each with a buffer of writeHigh bytes and some
+	churn Churn
+	desks sync.Pool // *desk, each with a buffer of writeHigh bytes and some
 
 	mu     sync.Mutex
 	conns  map[uint64]*Conn
 	usages usages
+	past   ChannelStats // of connections that are gone
+	octets Traffic      // of these
 	next   uint64
 	closed bool
 	empty  chan struct{} // closed when closed and conns is empty
@@ -72,6 +76,12 @@ func (r *Registry) remove(c *Conn) {
 	defer r.mu.Unlock()
 	delete(r.conns, c.id)
 	r.dismiss(c)
+	if c.info.ready {
+		i := c.Info()
+		r.past.Add(&i.Stats)
+		r.octets.Add(&i.Traffic)
+		r.churn.ConnectionsClosed.Add(1)
+	}
 	if r.closed && len(r.conns) == 0 {
 		close(r.empty)
 	}
@@ -101,9 +111,13 @@ func (r *Registry) Run(ctx context.Context) {
 			return
 		case <-t.C:
 			now, moment := r.clock.Add(1), time.Now() //nolint:forbidigo // keys end at a time of the day
+			sample := now%(history.Every*int64(time.Second/beat)) == 0
 			for _, c := range r.list() {
 				c.beat(now)
 				c.expire(moment)
+				if sample {
+					c.sample(moment.UnixMilli())
+				}
 			}
 		}
 	}

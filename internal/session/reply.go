@@ -43,7 +43,7 @@ func (r *replyConsumer) Reply(m *broker.Message) {
 		c.log.Debug("answer dropped: the requester does not read", slog.String("user", c.identity.Role))
 		return
 	}
-	c.delivered.Add(1)
+	ch.did.DeliveredNow++
 }
 
 // consumeReplies is basic.consume from broker.ReplyQueue.

@@ -86,13 +86,19 @@ func (c *Conn) settle(ch *channel, tag uint64, multiple bool, what fate) *amqp.E
 	if !multiple {
 		d, ok := ch.unacked.take(tag)
 		c.taken, known = append(c.taken, d), ok
-	} else if tag == 0 || ch.unacked.has(tag) {
+		if !ok && ch.forgive(tag, false) {
+			c.taken, known = c.taken[:0], true
+		}
+	} else if late := ch.forgive(tag, true); late || tag == 0 || ch.unacked.has(tag) {
 		c.taken = ch.unacked.takeUpTo(tag, c.taken)
 	} else {
 		known = false
 	}
 	if ch.starved != nil {
 		c.feed(ch)
+	}
+	if known && what == acked {
+		ch.did.Acked += uint64(len(c.taken))
 	}
 	ch.mu.Unlock()
 	if !known {

@@ -61,13 +61,16 @@ func (c *Conn) settleLater(ch *channel, tag uint64, multiple bool, what fate) *a
 	t := ch.tx
 	if !multiple {
 		d, ok := ch.unacked.take(tag)
+		if !ok && ch.forgive(tag, false) {
+			return nil
+		}
 		if !ok {
 			return unknownTag(tag)
 		}
 		t.settles = append(t.settles, heldSettle{tag, d, what})
 		return nil
 	}
-	if tag != 0 && !ch.unacked.has(tag) {
+	if late := ch.forgive(tag, true); !late && tag != 0 && !ch.unacked.has(tag) {
 		return unknownTag(tag)
 	}
 	for _, id := range ch.unacked.tags(tag) {
@@ -85,6 +88,9 @@ func (c *Conn) txMethod(ch *channel, m amqp.Method) *amqp.Error {
 		}
 		if ch.tx == nil {
 			ch.tx = &transaction{}
+			ch.mu.Lock()
+			ch.mode.Tx = true
+			ch.mu.Unlock()
 		}
 		c.send(ch.id, &amqp.TxSelectOk{})
 		return nil

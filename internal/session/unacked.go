@@ -157,11 +157,18 @@ func (u *unacked) takeUpTo(tag uint64, dst []outstanding) []outstanding {
 
 // has reports whether tag is outstanding.
 func (u *unacked) has(tag uint64) bool {
+	_, ok := u.peek(tag)
+	return ok
+}
+
+// peek is take that leaves the delivery where it is.
+func (u *unacked) peek(tag uint64) (d outstanding, ok bool) {
 	if off := tag - u.base; u.span > 0 && off < uint64(u.span) {
-		return u.ring[(u.head+int(off))&(len(u.ring)-1)].src != nil //nolint:gosec // less than span
+		d = u.ring[(u.head+int(off))&(len(u.ring)-1)] //nolint:gosec // less than span
+	} else if i, found := u.findOld(tag); found {
+		d = u.old[i].outstanding
 	}
-	i, found := u.findOld(tag)
-	return found && u.old[i].src != nil
+	return d, d.src != nil
 }
 
 // restore enters a delivery again that take or takeUpTo removed.

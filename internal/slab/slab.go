@@ -38,6 +38,9 @@ func (s *Slab) Bytes(off, n uint32) []byte { return s.buf[off : off+n : off+n] }
 // Writer fills slabs for one connection. It belongs to that connection's
 // reader; the zero value is ready.
 type Writer struct {
+	// Most is what blocks grow to; 0: MaxSize.
+	Most int
+
 	cur  *Slab
 	used int // bytes of cur
 	size int // of the next block
@@ -59,7 +62,11 @@ func (w *Writer) Alloc(n int) (s *Slab, off uint32, dst []byte) {
 }
 
 func (w *Writer) grow(n int) {
-	w.size = min(max(MinSize, 2*w.size), MaxSize)
+	most := w.Most
+	if most == 0 {
+		most = MaxSize
+	}
+	w.size = min(max(MinSize, 2*w.size), most)
 	for w.size < n {
 		w.size *= 2
 	}
@@ -68,4 +75,4 @@ func (w *Writer) grow(n int) {
 
 // Release lets go of the open block, so that it lives no longer than the
 // messages in it; the next one starts small again.
-func (w *Writer) Release() { *w = Writer{} }
+func (w *Writer) Release() { *w = Writer{Most: w.Most} }

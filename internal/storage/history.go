@@ -236,7 +236,7 @@ func (h *history) runs(j *journal.Journal, to []queue.Cold) []queue.Cold {
 			bytes += int64(rest[n].size)
 			n++
 		}
-		c := queue.Cold{Bytes: bytes, PersistentBytes: bytes, Seqs: make([]uint64, n)}
+		c := queue.Cold{Bytes: bytes, PersistentBytes: bytes + int64(n)*queue.LogOverhead, Seqs: make([]uint64, n)}
 		run := &logRun{journal: j, first: first, entries: make([]logEntry, n)}
 		for i, e := range rest[:n] {
 			c.Seqs[i] = e.seq

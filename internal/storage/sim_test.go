@@ -54,6 +54,9 @@ func (*consumer) Carry(*broker.Consumer) {}
 // Cancelled implements broker.Waker.
 func (*consumer) Cancelled(*broker.Consumer) {}
 
+// Overdue implements broker.Waker.
+func (*consumer) Overdue(*broker.Consumer, []uint64) {}
+
 func (l *life) fail(format string, a ...any) {
 	if l.err == nil {
 		l.err = fmt.Errorf(format, a...)

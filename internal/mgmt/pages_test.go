@@ -1,0 +1,76 @@
+package mgmt
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/meta"
+)
+
+// manyQueues makes n queues in the default vhost.
+func manyQueues(t *testing.T, a *API, n int) {
+	t.Helper()
+	v, _ := a.Broker.Vhost(meta.VhostRef{Cluster: a.Store.DefaultCluster().ID, Name: "/"})
+	actor := &broker.Actor{User: "t", Rights: a.all}
+	for i := range n {
+		if _, err := v.DeclareQueue(actor, broker.QueueDeclare{Name: fmt.Sprintf("queue-%06d", i*7919%n)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestPages goes through pages as clients ask for them, and measures one out of
+// many queues.
+func TestPages(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	many := 100_000
+	if testing.Short() || raceEnabled {
+		many = 10_000
+	}
+	manyQueues(t, n.API, many)
+	h := n.OwnerHandler()
+	get := func(path string) (int, string, time.Duration) {
+		w := httptest.NewRecorder()
+		start := time.Now()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", path, nil))
+		return w.Code, w.Body.String(), time.Since(start)
+	}
+	for _, c := range []struct {
+		query  string
+		status int
+		has    string
+	}{
+		{"page=1", 200, fmt.Sprintf(`{"filtered_count":%d,"item_count":100,"items":[{"name":"queue-000000"`, many)},
+		{"page=2&page_size=10", 200, `"items":[{"name":"queue-000010"`},
+		{"page=1&page_size=1&name=queue-00777&use_regex=false", 200, `"filtered_count":10,"item_count":1`},
+		{"page=1&name=^QUEUE-00077.$&use_regex=true&pagination=false", 200, `"filtered_count":10`},
+		{"page=1&name=none", 200, `"filtered_count":0,"item_count":0,"items":[],"page":1,"page_count":0`},
+		{"page=1&page_size=3&sort=name&sort_reverse=true", 200, fmt.Sprintf(`"items":[{"name":"queue-%06d"`, many-1)},
+		{"page=1&page_size=3&sort=messages&columns=name,messages", 200, `"items":[{"messages":0,"name":"queue-000000"}`},
+		{"page=1&page_size=1&sort=arguments.x", 200, `"items":[{"name":"queue-000000"`},
+		{"page=0", 400, "invalid_pagination_parameters"},
+		{"page=1&page_size=501", 400, "invalid_pagination_parameters"},
+		{"page=x", 400, "Pagination parameters are invalid"},
+		{"page=9999999", 400, "page_out_of_range"},
+		{"page=1&use_regex=true&name=(", 400, "no regular expression"},
+		{"lengths_age=60&lengths_incr=0", 400, "Invalid range parameters"},
+	} {
+		status, body, took := get("/api/queues?" + c.query)
+		if status != c.status || !strings.Contains(body, c.has) {
+			t.Errorf("%s: %d %.300s, want %s", c.query, status, body, c.has)
+		}
+		t.Logf("%6.1f ms for %s of %d queues", float64(took.Microseconds())/1000, c.query, many)
+	}
+	_, body, took := get("/api/queues?disable_stats=true&columns=name")
+	t.Logf("%6.1f ms and %d bytes for all names", float64(took.Microseconds())/1000, len(body))
+	var all []map[string]string
+	if err := json.Unmarshal([]byte(body), &all); err != nil || len(all) != many || all[1]["name"] != "queue-000001" {
+		t.Errorf("all names: %d, %v", len(all), err)
+	}
+}
