@@ -134,7 +134,10 @@ func (v *Vhost) checkDeadLetters(a *Actor, d *QueueDeclare) *amqp.Error {
 
 // checkQueue checks a new queue's arguments.
 func (v *Vhost) checkQueue(d *QueueDeclare) *amqp.Error {
-	for _, f := range d.Arguments {
+	if err := v.checkForeign(d); err != nil {
+		return err
+	}
+	for _, f := range inOrder(d.Arguments) {
 		if k, ok := v.rules.queue[f.Key]; ok {
 			if reason := k.check(f.Value, d.Arguments); reason != "" {
 				return v.invalidArgument(d.Name, f.Key, reason)
@@ -144,7 +147,7 @@ func (v *Vhost) checkQueue(d *QueueDeclare) *amqp.Error {
 	if err := v.checkQueueType(d); err != nil {
 		return err
 	}
-	return v.checkArguments(v.rules.queue, d.Name, d.Arguments)
+	return v.checkArguments(v.rules.queue, d.Name, inOrder(d.Arguments))
 }
 
 // addQueue records and enters a new queue; v.mu is held.
@@ -281,7 +284,7 @@ func (v *Vhost) equalQueue(a *Actor, q *Queue, d *QueueDeclare) *amqp.Error {
 	if q.AutoDelete != d.AutoDelete {
 		return unequal("auto_delete", d.AutoDelete, q.AutoDelete)
 	}
-	for _, key := range v.rules.compared {
+	for _, key := range v.rules.compared[queueType(q.Arguments)] {
 		if err := v.equalArgument(KindQueue, q.Name, key, d.Arguments, q.Arguments); err != nil {
 			return err
 		}
