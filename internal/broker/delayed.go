@@ -173,7 +173,7 @@ func (p *Publisher) release(q *Queue, due []queue.Dead) {
 		}
 		if m, err := released(d); ok && err == nil {
 			p.begin()
-			p.sticky, p.freed = false, q
+			p.freed = q
 			p.through(top, x, &m)
 			p.freed = nil
 			p.dedup()

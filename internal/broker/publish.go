@@ -426,6 +426,7 @@ func (p *Publisher) find(m *Message) *amqp.Error {
 		return err
 	}
 	p.begin()
+	p.sticky = true
 	p.through(top, x, m)
 	if p.err != nil {
 		return p.err
@@ -436,10 +437,11 @@ func (p *Publisher) find(m *Message) *amqp.Error {
 	return nil
 }
 
-// begin forgets where the last message went.
+// begin forgets where the last message went. What is found next is not what the
+// last route leads to, unless the caller says so.
 func (p *Publisher) begin() {
 	p.queues, p.visited, p.replied, p.waits, p.err = p.queues[:0], p.visited[:0], 0, p.waits[:0], nil
-	p.sticky = true
+	p.sticky = false
 }
 
 // through routes a message through exchange x and on, each exchange once.
