@@ -288,7 +288,7 @@ func unknownExchangeType(t string) *amqp.Error {
 func ExchangeTypes() []string {
 	return []string{
 		"direct", "fanout", "headers", "topic", route.ConsistentHash, route.LocalRandom, route.ModulusHash, route.Random,
-		route.RecentHistory,
+		route.RecentHistory, route.Delayed,
 	}
 }
 

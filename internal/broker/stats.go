@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"iter"
 	"sync"
 	"sync/atomic"
 
@@ -314,3 +315,31 @@ func (v *Vhost) QueueCount() int { return v.top.Load().queues.Len() }
 
 // ExchangeCount is QueueCount for exchanges.
 func (v *Vhost) ExchangeCount() int { return v.top.Load().exchanges.Len() }
+
+// EachQueue yields the queues, in no order.
+func (v *Vhost) EachQueue() iter.Seq[*Queue] {
+	return func(yield func(*Queue) bool) {
+		for _, q := range v.top.Load().queues.All() {
+			if !yield(q) {
+				return
+			}
+		}
+	}
+}
+
+// PastQueues returns the counters of queues that are gone.
+func (v *Vhost) PastQueues() QueueStats {
+	v.counts.mu.Lock()
+	defer v.counts.mu.Unlock()
+	return v.counts.past
+}
+
+// Measure is Glance without what the queue was.
+func (q *Queue) Measure() QueueView {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return QueueView{
+		QueueSample: q.sample(), ReadyBytes: q.state.ReadyBytes(), PersistentBytes: q.state.PersistentBytes(),
+		HotBytes: q.state.HotBytes(),
+	}
+}

@@ -221,7 +221,7 @@ func TestSentences(t *testing.T) {
 		{[]string{"queue", "create"}, 2, "NAME is missing"},
 		{[]string{"queue", "create", "a", "b"}, 2, "one argument too many"},
 		{[]string{"queue", "jump"}, 2, `has no command "jump"`},
-		{[]string{"queue", "list", "--output", "xml"}, 2, "none of table, json, name"},
+		{[]string{"queue", "list", "--output", "xml"}, 2, "none of table, json, yaml, name"},
 		{[]string{"queue", "list", "--nope"}, 2, "unknown flag"},
 		{[]string{"binding", "create", "--destination", "q"}, 2, "--source is missing"},
 		{[]string{"role", "grant", "r"}, 2, "--vhost is missing"},

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -22,10 +23,11 @@ import (
 
 // client speaks to a running node over its HTTP API.
 type client struct {
-	env    *Env
-	data   string // data directory whose socket is used
-	url    string // or where the API is
-	output string
+	env     *Env
+	data    string // data directory whose socket is used
+	url     string // or where the API is
+	output  string
+	profile string // that says where, when no flag does
 }
 
 func newClient(env *Env) *client {
@@ -36,6 +38,8 @@ func newClient(env *Env) *client {
 			c.data = value
 		case "WARREN_URL":
 			c.url = value
+		case "WARREN_PROFILE":
+			c.profile = value
 		}
 	}
 	return c
@@ -46,18 +50,27 @@ func (c *client) command(cmd *cobra.Command, run func(ctx context.Context, args 
 	f := cmd.Flags()
 	f.StringVar(&c.data, "data", c.data, "data directory of the running node")
 	f.StringVar(&c.url, "url", c.url, "or its API, http://user:password@host:15672")
-	f.StringVarP(&c.output, "output", "o", c.output, "table, json or name")
+	f.StringVar(&c.profile, "profile", c.profile, "installation that 'warren profile set' has named")
+	c.local(cmd, run)
+	return cmd
+}
+
+// local is a verb that shows something and needs no node.
+func (c *client) local(cmd *cobra.Command, run func(ctx context.Context, args []string) error) *cobra.Command {
+	cmd.Flags().StringVarP(&c.output, "output", "o", c.output, strings.Join(outputs(), ", "))
 	return c.offline(cmd, run)
 }
 
 // offline is a verb that needs no node.
 func (c *client) offline(cmd *cobra.Command, run func(ctx context.Context, args []string) error) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		switch c.output {
-		case "table", "json", "name":
-			return run(cmd.Context(), args)
+		if !slices.Contains(outputs(), c.output) {
+			return usageError{fmt.Errorf("--output %s is none of %s", c.output, strings.Join(outputs(), ", "))}
 		}
-		return usageError{fmt.Errorf("--output %s is none of table, json, name", c.output)}
+		if err := c.useProfile(cmd); err != nil {
+			return err
+		}
+		return run(cmd.Context(), args)
 	}
 	return cmd
 }
@@ -89,7 +102,7 @@ func (c *client) call(ctx context.Context, method, path string, in, out any) err
 	if out == nil || resp.StatusCode == http.StatusNoContent {
 		return nil
 	}
-	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+	if err := json.NewDecoder(resp.Body).Decode(out); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("the node's answer is not understood: %w", err)
 	}
 	return nil

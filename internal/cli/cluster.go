@@ -31,7 +31,7 @@ func clusterCommand(c *client) *cobra.Command {
 		return c.show(clusters(m, m))
 	})
 	create.Flags().StringVar(&remark, "remark", "", "a note, up to 128 characters")
-	list := c.command(&cobra.Command{
+	list := c.reading(&cobra.Command{
 		Use: "list", Short: "List the clusters", Args: args(), Example: "  warren cluster list",
 	}, func(ctx context.Context, _ []string) error {
 		list := []cluster{}
@@ -40,7 +40,7 @@ func clusterCommand(c *client) *cobra.Command {
 		}
 		return c.show(clusters(list, list...))
 	})
-	show := c.command(&cobra.Command{
+	show := c.reading(&cobra.Command{
 		Use: "show CLUSTER", Short: "Show a cluster", Args: args("CLUSTER"), Example: "  warren cluster show shop",
 	}, func(ctx context.Context, args []string) error {
 		id, err := c.clusterID(ctx, &place{cluster: args[0]})

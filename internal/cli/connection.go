@@ -20,7 +20,7 @@ type connection struct {
 }
 
 func connectionCommand(c *client) *cobra.Command {
-	list := c.command(&cobra.Command{
+	list := c.reading(&cobra.Command{
 		Use: "list", Short: "List the connections", Args: args(), Example: "  warren connection list",
 	}, func(ctx context.Context, _ []string) error {
 		list := []connection{}

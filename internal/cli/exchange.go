@@ -37,7 +37,7 @@ func exchangeCommand(c *client) *cobra.Command {
 	f.BoolVar(&x.AutoDelete, "auto-delete", false, "goes with its last binding")
 	f.BoolVar(&x.Internal, "internal", false, "clients cannot publish to it")
 	a.flag(create)
-	list := c.command(&cobra.Command{
+	list := c.reading(&cobra.Command{
 		Use: "list", Short: "List a vhost's exchanges", Args: args(), Example: "  warren exchange list --cluster shop --vhost orders",
 	}, func(ctx context.Context, _ []string) error {
 		list := []exchange{}

@@ -45,6 +45,16 @@ func listenAll(ctx context.Context, c *config.Config, log *slog.Logger) (ls *lis
 			return ls, err
 		}
 	}
+	if c.Metrics != "" {
+		_, err = ls.tcp(ctx, c.Metrics, "--metrics", (*server.Server).ServeMetrics)
+		if err != nil && c.Metrics == config.DefaultMetrics {
+			log.Warn("no listener for metrics; they are at the address of the HTTP API too", slog.String("error", err.Error()))
+			err = nil
+		}
+		if err != nil {
+			return ls, err
+		}
+	}
 	if c.WS != "" {
 		if _, err = ls.tcp(ctx, c.WS, "--ws", (*server.Server).ServeWebSocket); err != nil {
 			return ls, err

@@ -6,7 +6,12 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/goccy/go-yaml"
 )
+
+// outputs are the forms in which a command shows what it has.
+func outputs() []string { return []string{"table", "json", "yaml", "name"} }
 
 // table is what a command shows: the rows for people and scripts that want
 // names, the value for those that want JSON.
@@ -22,6 +27,8 @@ func (c *client) show(t table) error {
 	switch c.output {
 	case "json":
 		return writeJSON(w, t.value)
+	case "yaml":
+		return writeYAML(w, t.value)
 	case "name":
 		for _, r := range t.rows {
 			if _, err := fmt.Fprintln(w, r[0]); err != nil {
@@ -45,8 +52,11 @@ func (c *client) show(t table) error {
 // done says that something was done, for people; scripts see nothing but
 // JSON when they want it.
 func (c *client) done(format string, a ...any) error {
-	if c.output == "json" {
+	switch c.output {
+	case "json":
 		return writeJSON(c.env.Stdout, map[string]string{"status": "ok"})
+	case "yaml":
+		return writeYAML(c.env.Stdout, map[string]string{"status": "ok"})
 	}
 	if c.output == "name" {
 		return nil
@@ -59,6 +69,19 @@ func writeJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
+}
+
+// writeYAML writes a value with the names that it has in JSON.
+func writeYAML(w io.Writer, v any) error {
+	b, err := json.Marshal(v)
+	if err == nil {
+		b, err = yaml.JSONToYAML(b)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(b)
+	return err
 }
 
 func yes(b bool) string {

@@ -20,6 +20,12 @@ const (
 	paceShare   = 50 // percent
 	paceMost    = 800
 	paceEvery   = time.Second
+	// quietRate is how many bytes a second are made when there is nothing to
+	// do, quietGarbage how many have to be made before it for it to be worth a
+	// collection, after which the memory is given back: what the last one
+	// found alive may be long gone.
+	quietRate    = 1 << 20
+	quietGarbage = 8 << 20
 )
 
 // pacePercent is the garbage collector's target for that many bytes alive.
@@ -39,12 +45,19 @@ func pace(ctx context.Context, environ []string) {
 	if has(environ, "GOGC") {
 		return
 	}
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	heap := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
+	made, tidied := uint64(0), uint64(0)
 	again := time.NewTicker(paceEvery)
 	defer again.Stop()
 	for now := 0; ; {
-		metrics.Read(live)
-		if next := pacePercent(live[0].Value.Uint64()); next < now*9/10 || next > now*11/10 {
+		metrics.Read(heap)
+		live, before := heap[0].Value.Uint64(), made
+		made = heap[1].Value.Uint64()
+		if quiet(live, made-before, made-tidied) {
+			debug.FreeOSMemory()
+			tidied = made
+		}
+		if next := pacePercent(live); next < now*9/10 || next > now*11/10 {
 			debug.SetGCPercent(next)
 			now = next
 		}
@@ -54,6 +67,12 @@ func pace(ctx context.Context, environ []string) {
 		case <-again.C:
 		}
 	}
+}
+
+// quiet reports whether it is time to tidy up: of all that was made since the
+// last time, little was in the last second.
+func quiet(live, last, made uint64) bool {
+	return last < quietRate && made > max(quietGarbage, live/4)
 }
 
 func has(environ []string, name string) bool {

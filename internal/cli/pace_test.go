@@ -15,3 +15,22 @@ func TestPacePercent(t *testing.T) {
 		}
 	}
 }
+
+func TestQuiet(t *testing.T) {
+	t.Parallel()
+	const mib = 1 << 20
+	for _, c := range []struct {
+		live, last, made uint64
+		want             bool
+	}{
+		{10 * mib, 0, 1 * mib, false},
+		{10 * mib, 0, 30 * mib, true},
+		{10 * mib, 20 * mib, 30 * mib, false},
+		{1000 * mib, 0, 100 * mib, false},
+		{1000 * mib, 0, 300 * mib, true},
+	} {
+		if got := quiet(c.live, c.last, c.made); got != c.want {
+			t.Errorf("quiet(%d, %d, %d) = %v", c.live, c.last, c.made, got)
+		}
+	}
+}

@@ -48,7 +48,7 @@ func queueCommand(c *client) *cobra.Command {
 	create.Flags().BoolVar(&q.Durable, "durable", false, "survives a restart")
 	create.Flags().BoolVar(&q.AutoDelete, "auto-delete", false, "goes with its last consumer")
 	a.flag(create)
-	list := c.command(&cobra.Command{
+	list := c.reading(&cobra.Command{
 		Use: "list", Short: "List a vhost's queues", Args: args(), Example: "  warren queue list --cluster shop --vhost orders",
 	}, func(ctx context.Context, _ []string) error {
 		list := []queue{}
@@ -72,7 +72,7 @@ func queueCommand(c *client) *cobra.Command {
 
 // showQueue shows who is consuming from a queue.
 func (c *client) showQueue(p *place) *cobra.Command {
-	return c.command(&cobra.Command{
+	return c.reading(&cobra.Command{
 		Use: "show NAME", Short: "Show a queue's consumers", Args: args("NAME"),
 		Example: "  warren queue show orders --cluster shop --vhost orders",
 	}, func(ctx context.Context, args []string) error {

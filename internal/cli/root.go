@@ -65,8 +65,13 @@ func newRoot(env *Env) *cobra.Command {
 	root.AddCommand(
 		serveCommand(env), clusterCommand(c), vhostCommand(c), roleCommand(c), userCommand(c),
 		exchangeCommand(c), queueCommand(c), bindingCommand(c), connectionCommand(c),
-		publishCommand(c), getCommand(c), consumeCommand(c), benchCommand(env), inspectCommand(env),
+		channelCommand(c), consumerCommand(c), policyCommand(c), permissionCommand(c), limitCommand(c), parameterCommand(c),
+		publishCommand(c), getCommand(c), consumeCommand(c), messageCommand(c), definitionsCommand(c),
+		overviewCommand(c), topCommand(c), nodeCommand(c), apiCommand(c), profileCommand(c), configCommand(c),
+		benchCommand(env), inspectCommand(env),
 	)
+	root.AddCommand(manCommand(c, root))
+	c.completes(root)
 	return root
 }
 

@@ -48,6 +48,7 @@ func serveCommand(env *Env) *cobra.Command {
 	f.StringVar(&flags.TLSKey, "tls-key", "", "its key, a PEM file")
 	f.StringVar(&flags.WS, "ws", "", "address of a listener for AMQP over WebSocket, empty for none")
 	f.StringVar(&flags.HTTP, "http", flags.HTTP, "address of the HTTP API, empty for none")
+	f.StringVar(&flags.Metrics, "metrics", flags.Metrics, "address of the metrics for Prometheus, empty for none")
 	f.StringVar(&flags.Advertise, "advertise", flags.Advertise, "address that clients are told, if not that of --amqp")
 	f.BoolVar(&demo, "demo", false, "make a demo tenant and print programs that use it")
 	f.StringVar(&flags.LogLevel, "log-level", flags.LogLevel, "debug, info, warn or error")
@@ -58,7 +59,7 @@ func serveCommand(env *Env) *cobra.Command {
 // overlay lets the flags that were given win over file and environment.
 func overlay(cmd *cobra.Command, c, flags *config.Config) {
 	for name, p := range map[string][2]*string{
-		"data": {&c.Data, &flags.Data}, "amqp": {&c.AMQP, &flags.AMQP}, "http": {&c.HTTP, &flags.HTTP},
+		"data": {&c.Data, &flags.Data}, "amqp": {&c.AMQP, &flags.AMQP}, "http": {&c.HTTP, &flags.HTTP}, "metrics": {&c.Metrics, &flags.Metrics},
 		"amqps": {&c.AMQPS, &flags.AMQPS}, "tls-cert": {&c.TLSCert, &flags.TLSCert}, "tls-key": {&c.TLSKey, &flags.TLSKey},
 		"ws": {&c.WS, &flags.WS}, "advertise": {&c.Advertise, &flags.Advertise}, "log-level": {&c.LogLevel, &flags.LogLevel},
 		"log-format": {&c.LogFormat, &flags.LogFormat},

@@ -30,7 +30,7 @@ func userCommand(c *client) *cobra.Command {
 	})
 	add.Flags().StringVar(&password, "password", "", "password")
 	add.Flags().StringSliceVar(&tags, "tag", nil, "tag: administrator, monitoring, policymaker, management, impersonator")
-	list := c.command(&cobra.Command{
+	list := c.reading(&cobra.Command{
 		Use: "list", Short: "List the users of the default cluster", Args: args(), Example: "  warren user list",
 	}, func(ctx context.Context, _ []string) error {
 		list := []user{}

@@ -40,7 +40,7 @@ func vhostCommand(c *client) *cobra.Command {
 		return c.showVhost(ctx, at)
 	})
 	create.Flags().StringVar(&description, "description", "", "a note")
-	show := c.command(&cobra.Command{
+	show := c.reading(&cobra.Command{
 		Use: "show VHOST", Short: "Show a vhost", Args: args("VHOST"), Example: "  warren vhost show orders --cluster shop",
 	}, func(ctx context.Context, args []string) error {
 		at, err := path(ctx, args[0])
@@ -49,7 +49,7 @@ func vhostCommand(c *client) *cobra.Command {
 		}
 		return c.showVhost(ctx, at)
 	})
-	list := c.command(&cobra.Command{
+	list := c.reading(&cobra.Command{
 		Use: "list", Short: "List a cluster's vhosts", Args: args(), Example: "  warren vhost list --cluster shop",
 	}, func(ctx context.Context, _ []string) error {
 		id, err := c.clusterID(ctx, &p)

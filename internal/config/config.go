@@ -46,6 +46,9 @@ type Config struct {
 	WSS string `yaml:"wss"`
 	// HTTP is the address of the HTTP API, host:port; empty: none.
 	HTTP string `yaml:"http"`
+	// Metrics is the address of the metrics for Prometheus, which nobody logs in
+	// to read; empty: none. They are at HTTP too, for those who log in.
+	Metrics string `yaml:"metrics"`
 	// Advertise is the address that is shown to clients; empty: AMQP.
 	Advertise string `yaml:"advertise"`
 	// Heartbeat is proposed to clients, in seconds.
@@ -65,13 +68,17 @@ type Config struct {
 	LogLevel  string `yaml:"log_level"`
 }
 
+// DefaultMetrics is RabbitMQ's port for metrics. When another program has it and
+// nobody has chosen it, the node does without.
+const DefaultMetrics = "127.0.0.1:15692"
+
 // minHotWindow is the least HotWindow: a few messages have to be in memory.
 const minHotWindow = 1 << 20
 
 // Default returns the configuration that nothing has changed.
 func Default() Config {
 	return Config{
-		Data: "data", AMQP: "127.0.0.1:5672", AMQPS: "127.0.0.1:5671", TLSClients: "optional", TLSLogin: "cn", HTTP: "127.0.0.1:15672", Heartbeat: 60,
+		Data: "data", AMQP: "127.0.0.1:5672", AMQPS: "127.0.0.1:5671", TLSClients: "optional", TLSLogin: "cn", HTTP: "127.0.0.1:15672", Metrics: DefaultMetrics, Heartbeat: 60,
 		MaxMessageSize: 16 << 20, HotWindow: 32 << 20, MaxConnections: 15_000, LogFormat: "text", LogLevel: "info",
 	}
 }
@@ -97,7 +104,7 @@ const envPrefix = "WARREN_"
 // environment overlays c with WARREN_… variables.
 func (c *Config) environment(environ []string) error {
 	texts := map[string]*string{
-		"DATA": &c.Data, "AMQP": &c.AMQP, "HTTP": &c.HTTP, "ADVERTISE": &c.Advertise,
+		"DATA": &c.Data, "AMQP": &c.AMQP, "HTTP": &c.HTTP, "METRICS": &c.Metrics, "ADVERTISE": &c.Advertise,
 		"AMQPS": &c.AMQPS, "TLS_CERT": &c.TLSCert, "TLS_KEY": &c.TLSKey, "TLS_CLIENT_CA": &c.TLSClientCA,
 		"TLS_CLIENTS": &c.TLSClients, "TLS_LOGIN": &c.TLSLogin, "AMQP_PROXIES": &c.AMQPProxies,
 		"AMQPS_PROXIES": &c.AMQPSProxies, "WS": &c.WS, "WSS": &c.WSS,
@@ -145,6 +152,9 @@ func (c *Config) Validate() error {
 	}
 	if _, _, err := net.SplitHostPort(c.HTTP); c.HTTP != "" && err != nil {
 		wrong("http: %q is not host:port", c.HTTP)
+	}
+	if _, _, err := net.SplitHostPort(c.Metrics); c.Metrics != "" && err != nil {
+		wrong("metrics: %q is not host:port", c.Metrics)
 	}
 	c.validateTransport(wrong)
 	if c.Heartbeat < 0 || c.Heartbeat > 65535 {

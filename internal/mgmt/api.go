@@ -14,6 +14,7 @@ import (
 	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/broker"
 	"github.com/warrenmq/warren/internal/meta"
+	"github.com/warrenmq/warren/internal/metrics"
 	"github.com/warrenmq/warren/internal/session"
 )
 
@@ -53,6 +54,8 @@ type Options struct {
 	CertificateExpires func() (time.Time, bool)
 }
 
+//go:generate go run ./gen
+
 // API answers requests.
 type API struct {
 	Options
@@ -61,6 +64,7 @@ type API struct {
 	routes  []route
 	started time.Time
 
+	source   *metrics.Source
 	attempts attempts
 	past     nodeHistory
 }
@@ -90,15 +94,23 @@ func New(o Options) (*API, error) {
 		return nil, err
 	}
 	a := &API{Options: o, all: all, started: o.Now()}
+	a.source = a.newSource()
+	a.routes = a.registry()
+	return a, nil
+}
+
+// registry lists all routes.
+func (a *API) registry() []route {
+	var all []route
 	for _, list := range [][]route{
 		a.overviewRoutes(), a.clusterRoutes(), a.roleRoutes(), a.vhostRoutes(), a.userRoutes(), a.permissionRoutes(),
 		a.exchangeRoutes(), a.queueRoutes(), a.bindingRoutes(), a.connectionRoutes(), a.healthRoutes(),
 		a.policyRoutes(), a.limitRoutes(), a.nodeRoutes(), a.channelRoutes(), a.consumerRoutes(), a.parameterRoutes(),
-		a.topicRoutes(), a.staticRoutes(), a.definitionRoutes(), a.delayedRoutes(),
+		a.topicRoutes(), a.staticRoutes(), a.definitionRoutes(), a.metricRoutes(), a.delayedRoutes(),
 	} {
-		a.routes = append(a.routes, list...)
+		all = append(all, list...)
 	}
-	return a, nil
+	return all
 }
 
 // Handler returns the API for the network: every request logs in.

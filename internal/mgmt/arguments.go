@@ -15,6 +15,16 @@ type arguments amqp.Table
 // MarshalJSON writes an object; of duplicate keys the first wins.
 func (t arguments) MarshalJSON() ([]byte, error) { return json.Marshal(object(amqp.Table(t))) }
 
+// Member implements listing.Container.
+func (t arguments) Member(name string) (any, bool) {
+	for i := range t {
+		if t[i].Key == name {
+			return plain(t[i].Value), true
+		}
+	}
+	return nil, false
+}
+
 func object(t amqp.Table) map[string]any {
 	m := make(map[string]any, len(t))
 	for _, f := range t {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/listing"
 )
 
 func (a *API) bindingRoutes() []route {
@@ -109,10 +110,10 @@ func (a *API) listBindings(which chosen) func(*call) (any, error) {
 				}
 			}
 		}
-		return list(c, items, &lister[bindingHandle]{
-			name:  func(h bindingHandle) string { return h.b.Source },
-			order: compareBindings,
-			view:  func(h bindingHandle) any { return newBindingView(h.v, &h.b) },
+		return listing.List(c.req.URL.Query(), items, &listing.Lister[bindingHandle]{
+			Name:  func(h bindingHandle) string { return h.b.Source },
+			Order: compareBindings,
+			View:  func(h bindingHandle) any { return newBindingView(h.v, &h.b) },
 		})
 	}
 }

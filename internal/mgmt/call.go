@@ -13,6 +13,7 @@ import (
 
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/listing"
 	"github.com/warrenmq/warren/internal/meta"
 	"github.com/warrenmq/warren/internal/policy"
 )
@@ -260,6 +261,10 @@ func writeAnswer(w http.ResponseWriter, answer any) error {
 	case nil:
 		w.WriteHeader(http.StatusNoContent)
 		return nil
+	case raw:
+		w.Header().Set("Content-Type", v.contentType)
+		w.WriteHeader(status)
+		return v.write(w)
 	case withStatus:
 		status, answer = v.status, v.body
 	case created:
@@ -274,26 +279,26 @@ func writeAnswer(w http.ResponseWriter, answer any) error {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	if list, ok := answer.(stream); ok {
+	if list, ok := answer.(listing.Stream); ok {
 		return writeStream(w, list)
 	}
 	return json.NewEncoder(w).Encode(answer)
 }
 
 // writeStream writes a list element by element: there may be very many.
-func writeStream(w io.Writer, list stream) error {
+func writeStream(w io.Writer, list listing.Stream) error {
 	b := bufio.NewWriterSize(w, streamBuffer)
 	before := byte('[')
-	for i := range list.n {
+	for i := range list.Len {
 		_ = b.WriteByte(before) // Flush tells
 		before = ','
-		text, err := json.Marshal(list.at(i))
+		text, err := json.Marshal(list.At(i))
 		if err != nil {
 			return err
 		}
 		_, _ = b.Write(text)
 	}
-	if list.n == 0 {
+	if list.Len == 0 {
 		_ = b.WriteByte(before)
 	}
 	_ = b.WriteByte(']')
@@ -329,6 +334,9 @@ func asStatus(err error) *statusError {
 			return &statusError{http.StatusUnauthorized, "not_authorised", "Access refused."}
 		}
 		return &statusError{http.StatusBadRequest, "bad_request", e.Text}
+	}
+	if e, ok := errors.AsType[*listing.Error](err); ok {
+		return &statusError{http.StatusBadRequest, e.Word, e.Reason}
 	}
 	if e, ok := errors.AsType[*policy.Error](err); ok {
 		return &statusError{http.StatusBadRequest, "bad_request", e.Error()}

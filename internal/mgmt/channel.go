@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/warrenmq/warren/internal/listing"
 	"github.com/warrenmq/warren/internal/session"
 )
 
@@ -88,12 +89,12 @@ func (a *API) answerChannels(c *call, all []*session.Conn) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return list(c, channelHandles(all), &lister[channelHandle]{
-		name: func(h channelHandle) string { return channelName(h.conn.Name, h.ch.Number) },
-		order: func(a, b channelHandle) int {
+	return listing.List(c.req.URL.Query(), channelHandles(all), &listing.Lister[channelHandle]{
+		Name: func(h channelHandle) string { return channelName(h.conn.Name, h.ch.Number) },
+		Order: func(a, b channelHandle) int {
 			return cmp.Or(compareText(a.conn.Name, b.conn.Name), cmp.Compare(a.ch.Number, b.ch.Number))
 		},
-		view: func(h channelHandle) any { return a.channelView(h, s.messages) },
+		View: func(h channelHandle) any { return a.channelView(h, s.messages) },
 	})
 }
 
@@ -124,7 +125,7 @@ func (a *API) getChannel(c *call) (any, error) {
 		}
 		w := a.channelView(h, s.messages)
 		w.channelMore = &channelMore{Consumers: a.consumersOf(h), Deliveries: []any{}, Publishes: []any{}}
-		return c.one(w)
+		return listing.One(c.req.URL.Query(), w)
 	}
 	return nil, errMissing()
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/warrenmq/warren/internal/listing"
 	"github.com/warrenmq/warren/internal/meta"
 )
 
@@ -80,7 +81,7 @@ func (a *API) clusterVhosts(c *call) (any, error) {
 		all = append(all, a.vhostView(v, spans{}))
 	}
 	slices.SortFunc(all, func(x, y vhostView) int { return compareText(x.Name, y.Name) })
-	return views(c, all, func(v vhostView) string { return v.Vhost })
+	return listing.Views(c.req.URL.Query(), all, func(v vhostView) string { return v.Vhost })
 }
 
 func (a *API) getClusterVhost(c *call) (any, error) {
@@ -88,7 +89,7 @@ func (a *API) getClusterVhost(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.one(a.vhostView(v, spans{}))
+	return listing.One(c.req.URL.Query(), a.vhostView(v, spans{}))
 }
 
 func (a *API) putClusterVhost(c *call) (any, error) { return a.storeVhost(c, c.ref()) }

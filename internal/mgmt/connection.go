@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/warrenmq/warren/internal/history"
+	"github.com/warrenmq/warren/internal/listing"
 	"github.com/warrenmq/warren/internal/session"
 )
 
@@ -148,14 +149,14 @@ func (a *API) listConnections(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return list(c, all, &lister[*session.Conn]{
-		name:  func(conn *session.Conn) string { return conn.Name() },
-		order: func(a, b *session.Conn) int { return compareText(a.Name(), b.Name()) },
-		view: func(conn *session.Conn) any {
+	return listing.List(c.req.URL.Query(), all, &listing.Lister[*session.Conn]{
+		Name:  func(conn *session.Conn) string { return conn.Name() },
+		Order: func(a, b *session.Conn) int { return compareText(a.Name(), b.Name()) },
+		View: func(conn *session.Conn) any {
 			i := conn.Info()
 			return a.connectionView(&i, s.data)
 		},
-		keys: map[string]func(*session.Conn) float64{
+		Keys: map[string]func(*session.Conn) float64{
 			"recv_oct": func(conn *session.Conn) float64 { return float64(conn.Traffic().Received) },
 			"send_oct": func(conn *session.Conn) float64 { return float64(conn.Traffic().Sent) },
 		},
@@ -182,7 +183,7 @@ func (a *API) getConnection(c *call) (any, error) {
 		return nil, err
 	}
 	i := conn.Info()
-	return c.one(a.connectionView(&i, s.data))
+	return listing.One(c.req.URL.Query(), a.connectionView(&i, s.data))
 }
 
 // reason is what a connection is told that is closed from here.
@@ -230,7 +231,7 @@ func (a *API) userConnections(c *call) (any, error) {
 		w := a.connectionView(&i, span{})
 		all = append(all, view{w.Name, w.Vhost, w.User, w.Node})
 	}
-	return views(c, all, func(v view) string { return v.Name })
+	return listing.Views(c.req.URL.Query(), all, func(v view) string { return v.Name })
 }
 
 func (a *API) closeUserConnections(c *call) (any, error) {

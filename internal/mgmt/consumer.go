@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/listing"
 )
 
 func (a *API) consumerRoutes() []route {
@@ -71,5 +72,5 @@ func (a *API) listConsumers(c *call) (any, error) {
 			}
 		}
 	}
-	return views(c, all, func(k consumerView) string { return k.Tag })
+	return listing.Views(c.req.URL.Query(), all, func(k consumerView) string { return k.Tag })
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/listing"
 )
 
 func (a *API) exchangeRoutes() []route {
@@ -106,15 +107,15 @@ func (a *API) listExchanges(c *call) (any, error) {
 			items = append(items, exchangeHandle{v, x})
 		}
 	}
-	return list(c, items, &lister[exchangeHandle]{
-		name: func(h exchangeHandle) string { return h.x.Name },
-		order: func(a, b exchangeHandle) int {
+	return listing.List(c.req.URL.Query(), items, &listing.Lister[exchangeHandle]{
+		Name: func(h exchangeHandle) string { return h.x.Name },
+		Order: func(a, b exchangeHandle) int {
 			if a.v != b.v {
 				return strings.Compare(a.v.Wire(), b.v.Wire())
 			}
 			return strings.Compare(a.x.Name, b.x.Name)
 		},
-		view: func(h exchangeHandle) any { return newExchangeView(h.v, h.x, s.messages) },
+		View: func(h exchangeHandle) any { return newExchangeView(h.v, h.x, s.messages) },
 	})
 }
 
@@ -142,7 +143,7 @@ func (a *API) getExchange(c *call) (any, error) {
 	w := newExchangeView(v, x, s.messages)
 	w.Unroutable = newUnroutableView(x, v.Check(c.actor(v), auth.Read, broker.KindExchange, x.Name) == nil)
 	w.Incoming, w.Outgoing = &[]any{}, &[]any{}
-	return c.one(w)
+	return listing.One(c.req.URL.Query(), w)
 }
 
 func (a *API) putExchange(c *call) (any, error) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -198,11 +199,63 @@ func TestConversation(t *testing.T) {
 func (n *node) fill(path, cluster, vhost string) string {
 	for name, value := range map[string]string{
 		"cluster": cluster, "vhost": vhost, "name": "thing", "role": "worker", "user": "guest", "source": "x", "destination": "y",
-		"props": "~", "node": "warren@test",
+		"props": "~", "node": "warren@test", "channel": "c", "component": "vhost-limits", "port": "1", "protocol": "amqp", "within": "1",
+		"unit": "weeks", "pattern": "x", "flag": "quorum_queue", "password": "x", "id": "1",
 	} {
 		path = strings.ReplaceAll(path, "{"+name+"}", strings.ReplaceAll(value, "|", "%7C"))
 	}
 	return path
+}
+
+// eachTag asks every route as a user with each of RabbitMQ's tags, on objects
+// that are there and on some that are not, and returns how many checks it made.
+func (n *node) eachTag(t *testing.T) (checks int) {
+	t.Helper()
+	home := n.Store.DefaultCluster().ID
+	at := meta.VhostRef{Cluster: home, Name: "/"}
+	enough := map[need][]string{
+		needLogin: {"management", "policymaker", "monitoring", "administrator"}, needMonitor: {"monitoring", "administrator"},
+		needVhost: {"management", "policymaker", "monitoring", "administrator"}, needCluster: {"administrator"}, needAdmin: {"administrator"},
+	}
+	for _, tag := range []string{"management", "policymaker", "monitoring", "administrator", "impersonator"} {
+		// A hash without a password behind it: nobody has to compute it for each request.
+		if _, err := n.Store.PutUser("", "t-"+tag, meta.UserOptions{Password: tag, Tags: []string{tag}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.Store.SetPermission(meta.Permission{Vhost: at, Role: "t-" + tag, Configure: "^t-", Write: "^t-", Read: "^t-"}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range n.routes {
+			r := &n.routes[i]
+			if tag == "administrator" && r.method != http.MethodGet {
+				continue // what it may, it would do
+			}
+			path := n.fill(r.path, home, "%2F")
+			status, body, _ := n.do(t, "t-"+tag, tag, r.method, path, "{}")
+			checks++
+			may := slices.Contains(enough[r.need], tag)
+			refused := strings.Contains(body, "Not management user") || strings.Contains(body, "Not monitor user") ||
+				strings.Contains(body, "Not administrator user")
+			switch {
+			case !may && status != http.StatusUnauthorized:
+				t.Errorf("%s %s with tag %s: %d %.200s", r.method, path, tag, status, body)
+			case may && r.method == http.MethodGet && tag == "administrator" && refused:
+				t.Errorf("%s %s is refused to an administrator: %d %.200s", r.method, path, status, body)
+			case status >= 500 && status != http.StatusServiceUnavailable:
+				t.Errorf("%s %s with tag %s: %d %.200s", r.method, path, tag, status, body)
+			}
+			if r.method != http.MethodGet && status < 300 && tag != "administrator" && !harmless(r) {
+				t.Errorf("%s %s with tag %s does it: %d", r.method, path, tag, status)
+			}
+		}
+	}
+	return checks
+}
+
+// harmless are changes that need no more than to see the object.
+func harmless(r *route) bool {
+	return r.path == "/api/policies/{vhost}/{name}" || r.path == "/api/parameters/{component}/{vhost}/{name}" ||
+		r.path == "/api/connections/username/{user}" || strings.Contains(r.path, "/unbind")
 }
 
 // TestAuthorization asks every route of the registry as every kind of caller.
@@ -256,6 +309,7 @@ func TestAuthorization(t *testing.T) {
 			refusedAlike("watcher", "watcher", r, path, path)
 		}
 	}
+	checks += n.eachTag(t)
 	t.Logf("%d checks over %d routes", checks, len(n.routes))
 	if s, body, _ := n.do(t, "boss", n.boss, "GET", "/api/clusters/"+n.cluster+"/roles", ""); s != 200 || !strings.Contains(body, `"worker"`) {
 		t.Errorf("an administrator does not see its own cluster: %d %s", s, body)

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/warrenmq/warren/internal/history"
+	"github.com/warrenmq/warren/internal/listing"
 	"github.com/warrenmq/warren/internal/process"
 )
 
@@ -314,7 +315,7 @@ func (a *API) nodeView(s span) nodeView {
 // plugins are RabbitMQ's plugins whose work Warren does.
 func plugins() []string {
 	return []string{
-		"rabbitmq_consistent_hash_exchange", "rabbitmq_management", "rabbitmq_management_agent", "rabbitmq_prometheus",
+		"rabbitmq_consistent_hash_exchange", "rabbitmq_delayed_message_exchange", "rabbitmq_management", "rabbitmq_management_agent", "rabbitmq_prometheus",
 		"rabbitmq_random_exchange", "rabbitmq_recent_history_exchange", "rabbitmq_web_dispatch",
 	}
 }
@@ -324,7 +325,7 @@ func (a *API) nodes(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return views(c, []nodeView{a.nodeView(s.node)}, func(n nodeView) string { return n.Name })
+	return listing.Views(c.req.URL.Query(), []nodeView{a.nodeView(s.node)}, func(n nodeView) string { return n.Name })
 }
 
 func (a *API) node(c *call) (any, error) {
@@ -337,9 +338,9 @@ func (a *API) node(c *call) (any, error) {
 	}
 	w := a.nodeView(s.node)
 	if !c.flag("memory") {
-		return c.one(w)
+		return listing.One(c.req.URL.Query(), w)
 	}
-	return c.one(struct {
+	return listing.One(c.req.URL.Query(), struct {
 		nodeView
 		Breakdown map[string]any `json:"memory"`
 	}{w, a.memory()})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/warrenmq/warren/internal/broker"
 	"github.com/warrenmq/warren/internal/history"
+	"github.com/warrenmq/warren/internal/listing"
 	"github.com/warrenmq/warren/internal/meta"
 )
 
@@ -137,7 +138,7 @@ func (a *API) overview(c *call) (any, error) {
 		o.Listeners, o.Contexts = a.listenerViews(), a.contextViews()
 		o.Churn = a.churn(s.messages)
 	}
-	return c.one(o)
+	return listing.One(c.req.URL.Query(), o)
 }
 
 // retention is for how long samples are kept, in seconds.

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/listing"
 	"github.com/warrenmq/warren/internal/meta"
 	"github.com/warrenmq/warren/internal/policy"
 )
@@ -79,7 +80,7 @@ func (a *API) listParameters(c *call) (any, error) {
 			}
 		}
 	}
-	return views(c, all, func(p parameterView) string { return p.Name })
+	return listing.Views(c.req.URL.Query(), all, func(p parameterView) string { return p.Name })
 }
 
 func (a *API) getParameter(c *call) (any, error) {
@@ -211,7 +212,7 @@ func (a *API) globals() []globalView {
 }
 
 func (a *API) listGlobals(c *call) (any, error) {
-	return views(c, a.globals(), func(g globalView) string { return g.Name })
+	return listing.Views(c.req.URL.Query(), a.globals(), func(g globalView) string { return g.Name })
 }
 
 func (a *API) getGlobal(c *call) (any, error) {

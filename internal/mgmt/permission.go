@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/warrenmq/warren/internal/listing"
 	"github.com/warrenmq/warren/internal/meta"
 )
 
@@ -36,7 +37,7 @@ func (a *API) permissionViews(list []meta.Permission) []permissionView {
 }
 
 func (a *API) listPermissions(c *call) (any, error) {
-	return views(c, a.permissionViews(a.Store.Permissions()), func(p permissionView) string { return p.User })
+	return listing.Views(c.req.URL.Query(), a.permissionViews(a.Store.Permissions()), func(p permissionView) string { return p.User })
 }
 
 func (a *API) vhostPermissions(c *call) (any, error) {

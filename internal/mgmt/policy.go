@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/listing"
 	"github.com/warrenmq/warren/internal/meta"
 	"github.com/warrenmq/warren/internal/policy"
 )
@@ -80,7 +81,7 @@ func (a *API) listPolicies(c *call, operator bool) (any, error) {
 		}
 		all = append(all, list...)
 	}
-	return views(c, all, func(p policyView) string { return p.Name })
+	return listing.Views(c.req.URL.Query(), all, func(p policyView) string { return p.Name })
 }
 
 func (a *API) getPolicy(c *call, operator bool) (any, error) {

@@ -8,6 +8,7 @@ import (
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/broker"
 	"github.com/warrenmq/warren/internal/history"
+	"github.com/warrenmq/warren/internal/listing"
 )
 
 func (a *API) queueRoutes() []route {
@@ -203,7 +204,7 @@ func (a *API) queueDetails(v *broker.Vhost, q *broker.Queue, s *broker.QueueView
 }
 
 // queueLister lists queues.
-func (a *API) queueLister(want *queueWant) *lister[queueHandle] {
+func (a *API) queueLister(want *queueWant) *listing.Lister[queueHandle] {
 	sample := func(part func(*broker.QueueSample) float64) func(queueHandle) float64 {
 		return func(h queueHandle) float64 {
 			s := h.q.Sample()
@@ -214,20 +215,20 @@ func (a *API) queueLister(want *queueWant) *lister[queueHandle] {
 		return func(h queueHandle) float64 { return history.Rate(h.q.Glance().History, part) }
 	}
 	type s = broker.QueueSample
-	return &lister[queueHandle]{
-		name: func(h queueHandle) string { return h.q.Name },
-		order: func(a, b queueHandle) int {
+	return &listing.Lister[queueHandle]{
+		Name: func(h queueHandle) string { return h.q.Name },
+		Order: func(a, b queueHandle) int {
 			if a.v != b.v {
 				return strings.Compare(a.v.Wire(), b.v.Wire())
 			}
 			return strings.Compare(a.q.Name, b.q.Name)
 		},
-		view: func(h queueHandle) any { return a.queueView(h.v, h.q, want) },
-		texts: map[string]func(queueHandle) string{
+		View: func(h queueHandle) any { return a.queueView(h.v, h.q, want) },
+		Texts: map[string]func(queueHandle) string{
 			"name": func(h queueHandle) string { return h.q.Name }, "vhost": func(h queueHandle) string { return h.v.Wire() },
 			"type": func(h queueHandle) string { return h.q.Type() },
 		},
-		keys: map[string]func(queueHandle) float64{
+		Keys: map[string]func(queueHandle) float64{
 			"messages":                               sample(func(s *s) float64 { return float64(s.Ready + s.Unacked) }),
 			"messages_ready":                         sample(func(s *s) float64 { return float64(s.Ready) }),
 			"messages_unacknowledged":                sample(func(s *s) float64 { return float64(s.Unacked) }),
@@ -264,7 +265,7 @@ func (a *API) listQueues(c *call) (any, error) {
 			items = append(items, queueHandle{v, q})
 		}
 	}
-	return list(c, items, a.queueLister(want))
+	return listing.List(c.req.URL.Query(), items, a.queueLister(want))
 }
 
 // queueWant reads disable_stats, enable_queue_totals and the spans.
@@ -296,7 +297,7 @@ func (a *API) getQueue(c *call) (any, error) {
 		return nil, err
 	}
 	want.details, want.list = true, want.load
-	return c.one(a.queueView(v, q, want))
+	return listing.One(c.req.URL.Query(), a.queueView(v, q, want))
 }
 
 func (a *API) putQueue(c *call) (any, error) {

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"sync/atomic"
+
+	"github.com/warrenmq/warren/internal/listing"
 )
 
 func (a *API) staticRoutes() []route {
@@ -57,7 +59,7 @@ func (a *API) featureFlags(c *call) (any, error) {
 			Provider: "warren",
 		})
 	}
-	return views(c, list, func(f featureFlag) string { return f.Name })
+	return listing.Views(c.req.URL.Query(), list, func(f featureFlag) string { return f.Name })
 }
 
 // enableFlag has nothing to do: what there is, is on.
@@ -87,7 +89,7 @@ func (a *API) deprecated(c *call) (any, error) {
 	} {
 		list = append(list, feature{Name: f[0], State: f[1], Phase: f[2], Provider: "warren"})
 	}
-	return views(c, list, func(f feature) string { return f.Name })
+	return listing.Views(c.req.URL.Query(), list, func(f feature) string { return f.Name })
 }
 
 // attempts counts logins at the API.

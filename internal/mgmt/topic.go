@@ -3,6 +3,7 @@ package mgmt
 import (
 	"net/http"
 
+	"github.com/warrenmq/warren/internal/listing"
 	"github.com/warrenmq/warren/internal/meta"
 )
 
@@ -48,7 +49,7 @@ func (a *API) wire(ref meta.VhostRef) string {
 
 func (a *API) listTopicPermissions(c *call) (any, error) {
 	all := a.topicViews(a.Store.TopicPermissions(), func(*meta.TopicPermission) bool { return true })
-	return views(c, all, func(t topicView) string { return t.User })
+	return listing.Views(c.req.URL.Query(), all, func(t topicView) string { return t.User })
 }
 
 func (a *API) vhostTopicPermissions(c *call) (any, error) {

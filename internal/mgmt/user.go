@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/warrenmq/warren/internal/listing"
 	"github.com/warrenmq/warren/internal/meta"
 )
 
@@ -81,7 +82,7 @@ func (a *API) listUsers(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return views(c, list, func(u userView) string { return u.Name })
+	return listing.Views(c.req.URL.Query(), list, func(u userView) string { return u.Name })
 }
 
 func (a *API) usersWithoutPermissions(c *call) (any, error) {
@@ -92,7 +93,7 @@ func (a *API) usersWithoutPermissions(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return views(c, list, func(u userView) string { return u.Name })
+	return listing.Views(c.req.URL.Query(), list, func(u userView) string { return u.Name })
 }
 
 func (a *API) deleteUsers(c *call) (any, error) {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/listing"
 	"github.com/warrenmq/warren/internal/meta"
 	"github.com/warrenmq/warren/internal/session"
 )
@@ -94,10 +95,10 @@ func (a *API) listVhosts(c *call) (any, error) {
 		return nil, err
 	}
 	octets := a.vhostTraffic()
-	return list(c, vhosts, &lister[*broker.Vhost]{
-		name:  (*broker.Vhost).Wire,
-		order: func(a, b *broker.Vhost) int { return strings.Compare(a.Wire(), b.Wire()) },
-		view: func(v *broker.Vhost) any {
+	return listing.List(c.req.URL.Query(), vhosts, &listing.Lister[*broker.Vhost]{
+		Name:  (*broker.Vhost).Wire,
+		Order: func(a, b *broker.Vhost) int { return strings.Compare(a.Wire(), b.Wire()) },
+		View: func(v *broker.Vhost) any {
 			m, err := a.Store.Vhost(v.Ref())
 			if err != nil { // it has just gone
 				m = meta.Vhost{Name: v.Ref().Name, Cluster: v.Ref().Cluster}
@@ -127,7 +128,7 @@ func (a *API) getVhost(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.one(a.withTraffic(a.vhostView(m, p), a.vhostTraffic()[v.Ref()]))
+	return listing.One(c.req.URL.Query(), a.withTraffic(a.vhostView(m, p), a.vhostTraffic()[v.Ref()]))
 }
 
 func (a *API) putVhost(c *call) (any, error) {

@@ -156,17 +156,7 @@ func (s *State) Freeze(most int64) (kept []Kept, ok bool) {
 	if c == nil {
 		return nil, false
 	}
-	total := int64(0)
-	n := 0
-	for i := range c.slots {
-		if c.slots[i].state() != stateGone {
-			total += int64(c.slots[i].size)
-		}
-		if total > most && n > 0 {
-			break
-		}
-		n = i + 1
-	}
+	n := c.part(most)
 	if n < len(c.slots) {
 		s.slots.split(c, n)
 	} else {
@@ -178,6 +168,26 @@ func (s *State) Freeze(most int64) (kept []Kept, ok bool) {
 		}
 	}
 	return kept, len(kept) > 0
+}
+
+// part returns how many slots of a chunk are about most bytes: all when they are
+// less than twice that, so that no small rest keeps its memory, which it
+// shares with what has gone.
+func (c *chunk) part(most int64) int {
+	all, live, n := int64(0), 0, 0
+	for i := range c.slots {
+		if c.slots[i].state() == stateGone {
+			continue
+		}
+		all += int64(c.slots[i].size)
+		if live++; n == 0 && live > 1 && all > most {
+			n = i
+		}
+	}
+	if n == 0 || all < 2*most {
+		return len(c.slots)
+	}
+	return n
 }
 
 // coldest finds the last chunk in memory behind the one that is being read

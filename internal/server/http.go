@@ -50,6 +50,13 @@ func (s *Server) ServeHTTP(l net.Listener) error {
 	return s.serveHTTP(l, s.api.Handler())
 }
 
+// ServeMetrics answers Prometheus' requests at l, without a login, until the
+// server is closed.
+func (s *Server) ServeMetrics(l net.Listener) error {
+	s.show(l, "http/prometheus", false)
+	return s.serveHTTP(l, s.api.MetricsHandler())
+}
+
 // ServeOwner answers the HTTP API at a socket that only the owner of the data
 // directory can open.
 func (s *Server) ServeOwner(l net.Listener) error { return s.serveHTTP(l, s.api.OwnerHandler()) }

@@ -1,6 +1,7 @@
-package mgmt
+package listing
 
 import (
+	"net/url"
 	"reflect"
 	"strings"
 )
@@ -18,14 +19,14 @@ type columns struct {
 	below map[string]*columns
 }
 
-func (c *call) columns() (*columns, error) {
-	text := c.req.URL.Query().Get("columns")
+func newColumns(v url.Values) (*columns, error) {
+	text := v.Get("columns")
 	if text == "" {
 		return nil, nil
 	}
 	names := strings.Split(text, ",")
 	if len(names) > maxColumns {
-		return nil, errBad("%d columns are asked for, the limit is %d", len(names), maxColumns)
+		return nil, bad("%d columns are asked for, the limit is %d", len(names), maxColumns)
 	}
 	root := &columns{}
 	for _, name := range names {
@@ -38,20 +39,26 @@ func (c *call) columns() (*columns, error) {
 	return root, nil
 }
 
-// one answers with a single object, or the columns of it that are asked for.
-func (c *call) one(v any) (any, error) {
-	t, err := c.columns()
+// One answers with a single view, or the columns of it that are asked for.
+func One(v url.Values, view any) (any, error) {
+	t, err := newColumns(v)
 	if err != nil || t == nil {
-		return v, err
+		return view, err
 	}
-	return t.of(v, members{}), nil
+	return t.of(view, members{}), nil
+}
+
+// Container is a view that has its members in another way than its type shows.
+type Container interface {
+	// Member returns what JSON has under a name.
+	Member(name string) (any, bool)
 }
 
 // parseColumn takes a dotted name apart.
 func parseColumn(name string) ([]string, error) {
 	path := strings.Split(strings.TrimSpace(name), ".")
 	if len(path) > maxColumnDepth {
-		return nil, errBad("column %.80q has %d parts, the limit is %d", name, len(path), maxColumnDepth)
+		return nil, bad("column %.80q has %d parts, the limit is %d", name, len(path), maxColumnDepth)
 	}
 	return path, nil
 }
@@ -142,13 +149,8 @@ func (find members) member(v any, name string) (any, bool) {
 		value, ok := m[name]
 		return value, ok
 	}
-	if t, ok := v.(arguments); ok {
-		for i := range t {
-			if t[i].Key == name {
-				return plain(t[i].Value), true
-			}
-		}
-		return nil, false
+	if c, ok := v.(Container); ok {
+		return c.Member(name)
 	}
 	r := indirect(reflect.ValueOf(v))
 	if !r.IsValid() {

@@ -1,13 +1,9 @@
 package mgmt
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"net/http/httptest"
-	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,55 +11,6 @@ import (
 	"github.com/warrenmq/warren/internal/broker"
 	"github.com/warrenmq/warren/internal/meta"
 )
-
-// TestPart: a page has what a whole sort would put there.
-func TestPart(t *testing.T) {
-	t.Parallel()
-	r := rand.New(rand.NewPCG(1, 2))
-	for range 500 {
-		n := r.IntN(300)
-		list := make([]int, n)
-		for i := range list {
-			list[i] = r.IntN(1 + r.IntN(400))
-		}
-		sorted := slices.Sorted(slices.Values(list))
-		from := r.IntN(n + 1)
-		to := from + r.IntN(n-from+1)
-		part(list, from, to, cmp.Compare[int])
-		if !slices.Equal(list[from:to], sorted[from:to]) {
-			t.Fatalf("%d to %d of %d: %v, want %v", from, to, n, list[from:to], sorted[from:to])
-		}
-	}
-}
-
-func TestColumns(t *testing.T) {
-	t.Parallel()
-	view := struct {
-		Name string    `json:"name"`
-		Args arguments `json:"arguments"`
-		*queueLoad
-	}{"q", nil, &queueLoad{Consumers: 3, Stats: &messageStats{Publish: 7}}}
-	root := &columns{}
-	for _, name := range []string{"name", "message_stats.publish", "message_stats.publish_details.rate", "nope", "messages_ready"} {
-		path, err := parseColumn(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		root.add(path)
-	}
-	b, err := json.Marshal(root.of(view, members{}))
-	want := `{"message_stats":{"publish":7,"publish_details":{"rate":0}},"messages_ready":0,"name":"q"}`
-	if err != nil || string(b) != want {
-		t.Errorf("%s %v, want %s", b, err, want)
-	}
-	view.queueLoad = nil
-	if b, _ := json.Marshal(root.of(view, members{})); string(b) != `{"name":"q"}` {
-		t.Errorf("without a load: %s", b)
-	}
-	if v := (members{}).at(view, []string{"name"}); !reflect.DeepEqual(v, "q") {
-		t.Errorf("name is %v", v)
-	}
-}
 
 // manyQueues makes n queues in the default vhost.
 func manyQueues(t *testing.T, a *API, n int) {
@@ -83,7 +30,7 @@ func TestPages(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
 	many := 100_000
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		many = 10_000
 	}
 	manyQueues(t, n.API, many)

@@ -1,9 +1,11 @@
-package mgmt
+// Package listing answers requests for lists as RabbitMQ's API does: filtered,
+// sorted, a page at a time, with the columns that are asked for. It makes the
+// views of what is shown, and sorts no further than that.
+package listing
 
 import (
 	"cmp"
 	"fmt"
-	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -18,15 +20,15 @@ const (
 	maxNameFilter   = 1024
 )
 
-// lister says how objects of one kind are listed: handles are cheap, a view
+// Lister says how objects of one kind are listed: handles are cheap, a view
 // costs something and is made for what is shown.
-type lister[T any] struct {
-	name  func(T) string // what ?name= looks at
-	order func(a, b T) int
-	view  func(T) any
-	// keys are columns that can be sorted by without a view.
-	keys  map[string]func(T) float64
-	texts map[string]func(T) string
+type Lister[T any] struct {
+	Name  func(T) string // what ?name= looks at
+	Order func(a, b T) int
+	View  func(T) any
+	// Keys and Texts are columns that can be sorted by without a view.
+	Keys  map[string]func(T) float64
+	Texts map[string]func(T) string
 }
 
 // page is RabbitMQ's answer to a request with ?page=.
@@ -40,14 +42,14 @@ type page struct {
 	TotalCount    int   `json:"total_count"`
 }
 
-// stream is a list of which each element is made while it is written.
-type stream struct {
-	n  int
-	at func(i int) any
+// Stream is a list of which each element is made while it is written.
+type Stream struct {
+	Len int
+	At  func(i int) any
 }
 
-// listQuery is what a request wants of a list.
-type listQuery struct {
+// query is what a request wants of a list.
+type query struct {
 	paged      bool
 	page, size int
 	match      func(string) bool // nil: all
@@ -57,11 +59,10 @@ type listQuery struct {
 	find       members
 }
 
-func (c *call) listQuery() (q listQuery, err error) {
-	v := c.req.URL.Query()
+func newQuery(v url.Values) (q query, err error) {
 	q.find = members{}
 	q.sort, q.reverse = v.Get("sort"), v.Get("sort_reverse") == "true"
-	if q.columns, err = c.columns(); err != nil {
+	if q.columns, err = newColumns(v); err != nil {
 		return q, err
 	}
 	if !v.Has("page") {
@@ -73,11 +74,11 @@ func (c *call) listQuery() (q listQuery, err error) {
 		q.size, bad = strconv.Atoi(v.Get("page_size"))
 	}
 	if bad != nil {
-		return q, &statusError{http.StatusBadRequest, "bad_request", "Pagination parameters are invalid"}
+		return q, &Error{"bad_request", "Pagination parameters are invalid"}
 	}
 	if q.page < 1 || q.size < 1 || q.size > maxPageSize {
-		return q, &statusError{
-			http.StatusBadRequest, "invalid_pagination_parameters",
+		return q, &Error{
+			"invalid_pagination_parameters",
 			fmt.Sprintf("Invalid pagination parameters: page number %d, page size %d", q.page, q.size),
 		}
 	}
@@ -93,11 +94,11 @@ func nameFilter(v url.Values) (func(string) bool, error) {
 	case name == "":
 		return nil, nil
 	case len(name) > maxNameFilter:
-		return nil, errBad("the name has %d bytes, the limit is %d", len(name), maxNameFilter)
+		return nil, bad("the name has %d bytes, the limit is %d", len(name), maxNameFilter)
 	case v.Get("use_regex") == "true":
 		pattern, err := regexp.Compile("(?i)" + name)
 		if err != nil {
-			return nil, errBad("the name is no regular expression: %v", err)
+			return nil, bad("the name is no regular expression: %v", err)
 		}
 		return pattern.MatchString, nil
 	}
@@ -105,22 +106,22 @@ func nameFilter(v url.Values) (func(string) bool, error) {
 	return func(s string) bool { return strings.Contains(strings.ToLower(s), name) }, nil
 }
 
-// list answers a request for a list of items, in RabbitMQ's order: by what is
+// List answers a request for a list of items, with a [Stream] or a page, in RabbitMQ's order: by what is
 // asked for, else by vhost and name.
-func list[T any](c *call, items []T, l *lister[T]) (any, error) {
-	q, err := c.listQuery()
+func List[T any](v url.Values, items []T, l *Lister[T]) (any, error) {
+	q, err := newQuery(v)
 	if err != nil {
 		return nil, err
 	}
 	total := len(items)
 	if q.match != nil {
-		items = slices.DeleteFunc(items, func(t T) bool { return !q.match(l.name(t)) })
+		items = slices.DeleteFunc(items, func(t T) bool { return !q.match(l.Name(t)) })
 	}
 	from, to := 0, len(items)
 	if q.paged {
 		from, to = min((q.page-1)*q.size, len(items)), min(q.page*q.size, len(items))
 		if from >= len(items) && q.page > 1 {
-			return nil, &statusError{http.StatusBadRequest, "page_out_of_range", fmt.Sprintf(
+			return nil, &Error{"page_out_of_range", fmt.Sprintf(
 				"Page out of range, page: %d page size: %d, len: %d", q.page, q.size, len(items))}
 		}
 	}
@@ -129,14 +130,14 @@ func list[T any](c *call, items []T, l *lister[T]) (any, error) {
 	}
 	shown := items[from:to]
 	at := func(i int) any {
-		v := l.view(shown[i])
+		v := l.View(shown[i])
 		if q.columns != nil {
 			return q.columns.of(v, q.find)
 		}
 		return v
 	}
 	if !q.paged {
-		return stream{len(shown), at}, nil
+		return Stream{len(shown), at}, nil
 	}
 	p := page{
 		FilteredCount: len(items), ItemCount: len(shown), Items: make([]any, len(shown)), Page: q.page,
@@ -150,13 +151,13 @@ func list[T any](c *call, items []T, l *lister[T]) (any, error) {
 
 // arrange puts the items that belong at places from to to there, in order;
 // what lies elsewhere stays unordered.
-func arrange[T any](items []T, from, to int, l *lister[T], q *listQuery) error {
+func arrange[T any](items []T, from, to int, l *Lister[T], q *query) error {
 	sign := 1
 	if q.reverse {
 		sign = -1
 	}
 	if q.sort == "" {
-		part(items, from, to, func(a, b T) int { return sign * l.order(a, b) })
+		part(items, from, to, func(a, b T) int { return sign * l.Order(a, b) })
 		return nil
 	}
 	type keyed struct {
@@ -165,8 +166,8 @@ func arrange[T any](items []T, from, to int, l *lister[T], q *listQuery) error {
 		n    float64
 		s    string
 	}
-	number, quick := l.keys[q.sort]
-	text, quicker := l.texts[q.sort]
+	number, quick := l.Keys[q.sort]
+	text, quicker := l.Texts[q.sort]
 	path, err := parseColumn(q.sort)
 	if err != nil {
 		return err
@@ -179,7 +180,7 @@ func arrange[T any](items []T, from, to int, l *lister[T], q *listQuery) error {
 		case quicker:
 			all[i] = keyed{item: t, s: text(t)}
 		default:
-			all[i] = keyed{item: t, key: q.find.at(l.view(t), path)}
+			all[i] = keyed{item: t, key: q.find.at(l.View(t), path)}
 		}
 	}
 	part(all, from, to, func(a, b keyed) int {
@@ -188,7 +189,7 @@ func arrange[T any](items []T, from, to int, l *lister[T], q *listQuery) error {
 			by = compareKeys(a.key, b.key)
 		}
 		if by == 0 {
-			return l.order(a.item, b.item)
+			return l.Order(a.item, b.item)
 		}
 		return sign * by
 	})
@@ -284,17 +285,26 @@ func median[T any](a, b, c T, compare func(a, b T) int) T {
 	return b
 }
 
-// views makes a list of views that are cheap to make answer as lists do.
-func views[T any](c *call, items []T, name func(T) string) (any, error) {
+// Views answers with a list of views that are cheap to make, in the order in
+// which they are given.
+func Views[T any](v url.Values, items []T, name func(T) string) (any, error) {
 	at := make(map[*T]int, len(items))
 	handles := make([]*T, len(items))
 	for i := range items {
 		handles[i] = &items[i]
 		at[handles[i]] = i
 	}
-	return list(c, handles, &lister[*T]{
-		name:  func(t *T) string { return name(*t) },
-		order: func(a, b *T) int { return cmp.Compare(at[a], at[b]) },
-		view:  func(t *T) any { return *t },
+	return List(v, handles, &Lister[*T]{
+		Name:  func(t *T) string { return name(*t) },
+		Order: func(a, b *T) int { return cmp.Compare(at[a], at[b]) },
+		View:  func(t *T) any { return *t },
 	})
 }
+
+// Error is a refusal of a request: RabbitMQ's word for it and its reason.
+type Error struct{ Word, Reason string }
+
+// Error implements error.
+func (e *Error) Error() string { return e.Reason }
+
+func bad(format string, a ...any) error { return &Error{"bad_request", fmt.Sprintf(format, a...)} }
