@@ -73,9 +73,12 @@ func queueArguments() map[string]argument {
 		"x-stream-filter-size-bytes":      {number(16, 255), notYet},
 		"x-consumer-timeout":              {number(0, maxMillis), always},
 		"x-consumer-disconnected-timeout": {number(0, maxMillis), notYet},
-		"x-delayed-retry-type":            {text, notYet},
-		"x-delayed-retry-min":             {number(0, maxMillis), notYet},
-		"x-delayed-retry-max":             {number(0, maxMillis), notYet},
+		"x-delayed-retry-type":            {checkRetryType, always},
+		"x-delayed-retry-min":             {number(1, maxMillis), always},
+		"x-delayed-retry-max":             {number(1, maxMillis), always},
+		"x-retry-attempts":                {number(0, 1<<31), always},
+		"x-retry-delay":                   {checkRetryDelay, always},
+		"x-retry-max-delay":               {checkRetryDelay, always},
 	}
 }
 
@@ -190,6 +193,32 @@ func checkOverflow(v any, _ amqp.Table) string {
 		return reason
 	}
 	return "invalid_overflow"
+}
+
+func checkRetryType(v any, all amqp.Table) string {
+	switch v {
+	case "all", "failed", "returned":
+		if _, ok := all.Get("x-delayed-retry-min"); !ok {
+			return "retry_type_but_no_min_defined"
+		}
+		return ""
+	case "disabled":
+		return ""
+	}
+	if reason := checkText(v); reason != "" {
+		return reason
+	}
+	return "invalid_retry_type"
+}
+
+func checkRetryDelay(v any, all amqp.Table) string {
+	if reason := checkNumber(v, 1, maxMillis); reason != "" {
+		return reason
+	}
+	if _, ok := all.Get("x-retry-attempts"); !ok {
+		return "retry_delay_but_no_attempts_defined"
+	}
+	return ""
 }
 
 func checkDeadLetterKey(v any, all amqp.Table) string {

@@ -119,7 +119,7 @@ func (v *Vhost) addExchange(d *ExchangeDeclare) *amqp.Error {
 	x.open(v.memory)
 	x.settle(v.effective(x.object()))
 	if x.Type == route.Delayed {
-		x.delayed = v.newWaiting(x.Name, v.opts.NextUID(), x.Durable)
+		x.delayed = v.newWaiting(keeping{exchange: x.Name}, v.opts.NextUID(), x.Durable)
 	}
 	for _, f := range d.Arguments {
 		if f.Key != argAlternate && !route.Knows(d.Type, f.Key) && !route.Knows(x.kind, f.Key) {
@@ -153,7 +153,7 @@ func (v *Vhost) RestoreExchange(m meta.Exchange, r Restored) {
 		return
 	}
 	if x.Type == route.Delayed {
-		x.delayed = v.newWaiting(x.Name, m.UID, true)
+		x.delayed = v.newWaiting(keeping{exchange: x.Name}, m.UID, true)
 		v.restoreMessages(x.delayed, r)
 	}
 	v.mu.Lock()

@@ -26,6 +26,7 @@ type Message struct {
 	Priority   uint8  // what counts in a queue that has priorities
 	Dead       bool   // died before: the broker wrote its x-death header
 	Seen       bool   // delivered before it came to this queue
+	Back       bool   // it was in the queue before: it is not refused
 	Deadline   int64  // when it expires, Unix milliseconds; 0: never
 }
 
@@ -369,8 +370,7 @@ func (s *State) Return(c *Consumer, seqs []uint64, failed bool, fx *Effects) {
 		}
 		n++
 		s.unhold(seq)
-		if s.set.Counts && !s.tried(seq, &sl, failed, fx) {
-			s.end(seq, &sl, Undeliverable, fx)
+		if s.set.Counts && !s.comesBack(seq, &sl, failed, fx) {
 			continue
 		}
 		sl.setState(stateReady)
@@ -385,6 +385,20 @@ func (s *State) Return(c *Consumer, seqs []uint64, failed bool, fx *Effects) {
 	s.succeed(c, fx)
 	s.dropHead(fx) // before anybody else gets some, as RabbitMQ does
 	s.distribute(fx)
+}
+
+// comesBack counts a delivery that came back, and removes the message when it
+// does not stay; it reports whether it does.
+func (s *State) comesBack(seq uint64, sl *slot, failed bool, fx *Effects) bool {
+	switch s.tried(seq, sl, failed, fx) {
+	case waits:
+		s.bury(seq, sl, Again, fx)
+	case dies:
+		s.end(seq, sl, Undeliverable, fx)
+	case stays:
+		return true
+	}
+	return false
 }
 
 // giveBack enters a ready message among the returned; order must follow once
@@ -470,7 +484,7 @@ func (s *State) die(seq uint64, why Reason, fx *Effects) {
 // end removes a message that is not ready, and keeps it for the owner when
 // that is asked for.
 func (s *State) end(seq uint64, sl *slot, why Reason, fx *Effects) {
-	if s.set.DeadLetters {
+	if s.set.DeadLetters || s.set.Parks && why == Undeliverable {
 		s.bury(seq, sl, why, fx)
 	} else {
 		s.forget(seq, sl, fx)
@@ -482,7 +496,7 @@ func (s *State) bury(seq uint64, sl *slot, why Reason, fx *Effects) {
 	persistent := sl.meta&metaPersistent != 0
 	fx.Dead = append(fx.Dead, Dead{
 		Seq: seq, Image: s.slots.image(sl), RouteLen: sl.routeLen(), Persistent: persistent, Dead: sl.meta&metaDead != 0,
-		Seen: sl.meta&metaRedelivered != 0, Reason: why,
+		Seen: sl.meta&metaRedelivered != 0, Reason: why, Tries: s.tries[seq],
 	})
 	n := len(fx.Settled)
 	s.forget(seq, sl, fx)
