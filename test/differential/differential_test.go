@@ -24,7 +24,7 @@ var verbose = flag.Bool("transcript", false, "print what a single SEED brings")
 const (
 	quickly = 15 * time.Millisecond
 	slowly  = 80 * time.Millisecond
-	crowd   = 24
+	crowd   = 40
 )
 
 // TestDifferential plays COUNT scripts (default 200) beginning with SEED against Warren and the
