@@ -1,8 +1,10 @@
 # make            lists the targets
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+PACKAGE ?= $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null || echo 0.0.0)
 LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 INSIDE   = $$($(GO) list ./... | grep -v -e /test/crash -e /internal/bench)
+NFPM    := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -10,6 +12,14 @@ help: ## list the targets
 
 build: ## bin/warren, a static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/warren ./cmd/warren
+
+package: build ## deb and rpm packages in bin/package
+	mkdir -p bin/package/man
+	./bin/warren man bin/package/man >/dev/null
+	./bin/warren completion bash > bin/package/warren.bash
+	./bin/warren completion zsh > bin/package/_warren
+	./bin/warren completion fish > bin/package/warren.fish
+	for p in deb rpm; do VERSION=$(PACKAGE) GOARCH=$$($(GO) env GOARCH) $(GO) run $(NFPM) package -f dist/nfpm.yaml -p $$p -t bin/package || exit 1; done
 
 run: build ## a broker on ./data with a demo tenant
 	./bin/warren serve --data data --demo
@@ -30,6 +40,7 @@ generate: ## generated code is up to date
 
 test: deps build ## what the tests need, then every test
 	WARREN_TEST_DEPS=1 $(GO) test -race -tags invariants $(INSIDE)
+	$(GO) test -run '^TestSimulation$$' ./internal/journal
 	WARREN_TEST_DEPS=1 $(GO) test -p 1 -short ./internal/bench ./test/crash
 
 deps: ## Debian packages that the tests drive the broker with
@@ -41,10 +52,13 @@ race: ## unit and integration tests under the race detector
 fuzz: ## every fuzz target for FUZZTIME (default 30s) each
 	test/fuzz.sh
 
+seeds: ## a million simulated crashes of the journal (about half an hour)
+	COUNT=1000000 $(GO) test -count 1 -v -timeout 3h -run '^TestSimulation$$' ./internal/journal
+
 crash: deps ## kill, fault and unplug the real process, at release size (about an hour)
 	CYCLES=200 POINTS=200 SYNCS=50 WARREN_TEST_DEPS=1 $(GO) test -count 1 -v -timeout 3h ./test/crash
 
 conformance: deps ## other people's suites against Warren, beside RabbitMQ's own counts (about 5 minutes; CONFORMANCE=directory)
 	test/conformance/run.sh
 
-.PHONY: help build run check fmt vet lint generate test deps race fuzz crash conformance
+.PHONY: help build package run check fmt vet lint generate test deps race fuzz seeds crash conformance

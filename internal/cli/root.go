@@ -70,6 +70,7 @@ func newRoot(env *Env) *cobra.Command {
 		overviewCommand(c), topCommand(c), nodeCommand(c), apiCommand(c), profileCommand(c), configCommand(c),
 		benchCommand(env), inspectCommand(env),
 	)
+	root.AddCommand(manCommand(c, root))
 	c.completes(root)
 	return root
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -144,7 +145,9 @@ func (s *space) measure() {
 			return nil //nolint:nilerr // files come and go
 		}
 		if i, err := d.Info(); err == nil {
-			size += i.Size()
+			if st, ok := i.Sys().(*syscall.Stat_t); ok {
+				size += st.Blocks * 512 // a file of the backlog has holes
+			}
 		}
 		return nil
 	})
