@@ -21,7 +21,7 @@ const patience = 90 * time.Second
 // it, and make test sets WARREN_TEST_DEPS, and then its absence is a failure.
 func need(t *testing.T, env []string, name string, probe ...string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), probe[0], probe[1:]...) //nolint:gosec // one of this file's
+	cmd := exec.CommandContext(t.Context(), probe[0], probe[1:]...)
 	cmd.Env = env
 	err := cmd.Run()
 	switch {
@@ -38,7 +38,7 @@ func run(t *testing.T, env []string, dir string, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // one of this file's
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = dir
 	cmd.Env = append(env, "BROKER=amqp://guest:guest@"+warrentest.Start(t).Listen()+"/%2F")
 	cmd.WaitDelay = 5 * time.Second
