@@ -121,8 +121,10 @@ func (a *API) Sample() {
 }
 
 func (a *API) nodeSample() nodeSample {
-	s := nodeSample{process: process.Read(a.Data), routines: runtime.NumGoroutine(), connected: a.churnSample(),
-		sockets: len(a.Registry.Living()) + len(a.listeners())}
+	s := nodeSample{
+		process: process.Read(a.Data), routines: runtime.NumGoroutine(), connected: a.churnSample(),
+		sockets: len(a.Registry.Living()) + len(a.listeners()),
+	}
 	var gc debug.GCStats
 	debug.ReadGCStats(&gc)
 	s.gcs = uint32(gc.NumGC & (1<<31 - 1))
