@@ -161,24 +161,24 @@ func arrange[T any](items []T, from, to int, l *Lister[T], q *query) error {
 		return nil
 	}
 	if number, ok := l.Keys[q.sort]; ok {
-		arrangeBy(items, from, to, number, cmp.Compare[float64], sign, l.Order)
+		arrangeBy(items, from, to, number, ordered(cmp.Compare[float64], sign), l.Order)
 		return nil
 	}
 	if text, ok := l.Texts[q.sort]; ok {
-		arrangeBy(items, from, to, text, strings.Compare, sign, l.Order)
+		arrangeBy(items, from, to, text, ordered(strings.Compare, sign), l.Order)
 		return nil
 	}
 	path, err := parseColumn(q.sort)
 	if err != nil {
 		return err
 	}
-	arrangeBy(items, from, to, func(t T) any { return q.find.at(l.View(t), path) }, compareKeys, sign, l.Order)
+	arrangeBy(items, from, to, func(t T) any { return q.find.at(l.View(t), path) }, ordered(compareKeys, sign), l.Order)
 	return nil
 }
 
 // arrangeBy is arrange by a key that is read once an item; equal ones are in
 // the usual order.
-func arrangeBy[T, K any](items []T, from, to int, key func(T) K, by func(a, b K) int, sign int, order func(a, b T) int) {
+func arrangeBy[T, K any](items []T, from, to int, key func(T) K, by func(a, b K) int, order func(a, b T) int) {
 	type keyed struct {
 		key  K
 		item T
@@ -189,13 +189,18 @@ func arrangeBy[T, K any](items []T, from, to int, key func(T) K, by func(a, b K)
 	}
 	part(all, from, to, func(a, b keyed) int {
 		if by := by(a.key, b.key); by != 0 {
-			return sign * by
+			return by
 		}
 		return order(a.item, b.item)
 	})
 	for i := range all {
 		items[i] = all[i].item
 	}
+}
+
+// ordered is a comparison, the other way round when sign is -1.
+func ordered[K any](compare func(a, b K) int, sign int) func(a, b K) int {
+	return func(a, b K) int { return sign * compare(a, b) }
 }
 
 // compareKeys orders values as Erlang does: numbers, then booleans and null,
