@@ -23,12 +23,20 @@ type waiting struct {
 	delay int64
 }
 
-// newWaiting makes the queue of what waits in an exchange. Its lanes are for
+// keeping is what a queue has that keeps what waits: in the exchange of a name,
+// or to be delivered again by another queue.
+type keeping struct {
+	exchange string
+	back     *Queue
+	apart    []slab.Writer // by lane; nil: nothing waits
+}
+
+// newWaiting makes a queue of what waits. Its lanes are for
 // delays of about the same length, so that what leaves memory together comes
 // back together.
-func (v *Vhost) newWaiting(exchange string, uid uint64, durable bool) *Queue {
+func (v *Vhost) newWaiting(k keeping, uid uint64, durable bool) *Queue {
 	q := v.newQueue("", uid, nil)
-	q.waits, q.Durable = exchange, durable
+	q.keeps, q.Durable = &k, durable
 	q.prioritize(math.MaxUint8)
 	q.state.Configure(queue.Settings{DeadLetters: true})
 	return q
@@ -42,15 +50,16 @@ const apartSize = 64 << 10
 // one block with all that came together would stay as long as any of it; q.mu
 // is held.
 func (q *Queue) keepApart(messages []queue.Message) {
-	if q.apart == nil {
-		q.apart = make([]slab.Writer, len(q.lanes))
-		for i := range q.apart {
-			q.apart[i].Most = apartSize
+	k := q.keeps
+	if k.apart == nil {
+		k.apart = make([]slab.Writer, len(q.lanes))
+		for i := range k.apart {
+			k.apart[i].Most = apartSize
 		}
 	}
 	for i := range messages {
 		m := &messages[i]
-		sl, off, dst := q.apart[m.Priority].Alloc(int(m.Size))
+		sl, off, dst := k.apart[m.Priority].Alloc(int(m.Size))
 		copy(dst, m.Slab.Bytes(m.Off, m.Size))
 		m.Slab, m.Off = sl, off
 	}
@@ -162,18 +171,21 @@ func withBlind(m *Message) []byte {
 // release routes messages whose time has come, as part of the batch. When their
 // exchange is gone they are too.
 func (p *Publisher) release(q *Queue, due []queue.Dead) {
+	if back := q.keeps.back; back != nil {
+		for i := range due {
+			p.again(back, &due[i])
+		}
+		p.settlesDead(q, due)
+		return
+	}
 	top := p.vhost.top.Load()
-	x, ok := top.exchanges.Get(q.waits)
+	x, ok := top.exchanges.Get(q.keeps.exchange)
 	ok = ok && x.delayed == q
-	var seqs []uint64
 	for i := range due {
 		d := &due[i]
-		if d.Persistent {
-			seqs = append(seqs, d.Seq)
-		}
 		if m, err := released(d); ok && err == nil {
 			p.begin()
-			p.sticky, p.freed = false, q
+			p.freed = q
 			p.through(top, x, &m)
 			p.freed = nil
 			p.dedup()
@@ -183,9 +195,7 @@ func (p *Publisher) release(q *Queue, due []queue.Dead) {
 			p.enter(&m)
 		}
 	}
-	if len(seqs) > 0 {
-		p.settles(q, seqs)
-	}
+	p.settlesDead(q, due)
 }
 
 // released makes a message that has waited one to be published: as it came, but

@@ -78,22 +78,16 @@ type ExchangeDeclare struct {
 // DeclareExchange makes sure that an exchange exists.
 func (v *Vhost) DeclareExchange(a *Actor, d ExchangeDeclare) *amqp.Error {
 	d.Name = cleanName(d.Name)
-	if d.Passive {
-		return v.exchangePassive(a, d.Name)
+	if _, ok := route.New[Destination](d.Type, nil); !ok && d.Type != route.Delayed && !d.Passive {
+		return unknownExchangeType(d.Type)
 	}
 	if d.Name == "" {
 		return errDefaultExchange()
 	}
+	if d.Passive {
+		return v.exchangePassive(a, d.Name)
+	}
 	if err := v.Check(a, auth.Configure, KindExchange, d.Name); err != nil {
-		return err
-	}
-	if _, ok := route.New[Destination](d.Type, nil); !ok && d.Type != route.Delayed {
-		return unknownExchangeType(d.Type)
-	}
-	if err := route.CheckArguments(d.Type, d.Arguments); err != nil {
-		return asError(err)
-	}
-	if err := v.checkAlternate(a, &d); err != nil {
 		return err
 	}
 	v.mu.Lock()
@@ -107,6 +101,12 @@ func (v *Vhost) DeclareExchange(a *Actor, d ExchangeDeclare) *amqp.Error {
 	if strings.HasPrefix(d.Name, "amq.") {
 		return amqp.ChannelErrorf(amqp.CodeAccessRefused, "exchange name '%s' contains reserved prefix 'amq.*'", d.Name)
 	}
+	if err := route.CheckArguments(d.Type, d.Arguments); err != nil {
+		return asError(err)
+	}
+	if err := v.checkAlternate(a, &d); err != nil {
+		return err
+	}
 	return v.addExchange(&d)
 }
 
@@ -119,7 +119,7 @@ func (v *Vhost) addExchange(d *ExchangeDeclare) *amqp.Error {
 	x.open(v.memory)
 	x.settle(v.effective(x.object()))
 	if x.Type == route.Delayed {
-		x.delayed = v.newWaiting(x.Name, v.opts.NextUID(), x.Durable)
+		x.delayed = v.newWaiting(keeping{exchange: x.Name}, v.opts.NextUID(), x.Durable)
 	}
 	for _, f := range d.Arguments {
 		if f.Key != argAlternate && !route.Knows(d.Type, f.Key) && !route.Knows(x.kind, f.Key) {
@@ -153,7 +153,7 @@ func (v *Vhost) RestoreExchange(m meta.Exchange, r Restored) {
 		return
 	}
 	if x.Type == route.Delayed {
-		x.delayed = v.newWaiting(x.Name, m.UID, true)
+		x.delayed = v.newWaiting(keeping{exchange: x.Name}, m.UID, true)
 		v.restoreMessages(x.delayed, r)
 	}
 	v.mu.Lock()

@@ -63,6 +63,9 @@ func (q *Queue) count(d *queue.Delivery) {
 	if q.Quorum {
 		p.Headers = with(p.Headers, "x-acquired-count", int64(d.Tries.Acquired))
 	}
+	if q.Settings().Retry.Attempts != nil {
+		p.Headers = with(p.Headers, "x-retry-count", int64(d.Tries.Acquired))
+	}
 	if n := d.Tries.Failed; n > 0 {
 		p.Headers = with(p.Headers, "x-delivery-count", int64(n))
 	}

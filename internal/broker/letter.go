@@ -42,19 +42,30 @@ func (p *Publisher) lay(q *Queue, dead []queue.Dead) {
 	if len(dead) == 0 {
 		return
 	}
-	if q.waits != "" {
+	if q.keeps != nil {
 		p.release(q, dead)
 		return
 	}
 	set := q.Settings()
+	for i := range dead {
+		switch d := &dead[i]; {
+		case d.Reason == queue.Again:
+			p.retry(q, d, set.Retry.wait(d.Tries))
+		case set.DeadLetterExchange != nil: // it may be gone by now
+			p.send(q, d, *set.DeadLetterExchange, set.DeadLetterKey)
+		case d.Reason == queue.Undeliverable && set.Retry.Attempts != nil:
+			p.park(q, d, &set.Retry)
+		}
+	}
+	p.settlesDead(q, dead)
+}
+
+// settlesDead makes the end of dead messages part of the batch.
+func (p *Publisher) settlesDead(q *Queue, dead []queue.Dead) {
 	var seqs []uint64
 	for i := range dead {
-		d := &dead[i]
-		if d.Persistent {
-			seqs = append(seqs, d.Seq)
-		}
-		if set.DeadLetterExchange != nil { // it may be gone by now
-			p.send(q, d, &set)
+		if dead[i].Persistent {
+			seqs = append(seqs, dead[i].Seq)
 		}
 	}
 	if len(seqs) > 0 {
@@ -62,11 +73,11 @@ func (p *Publisher) lay(q *Queue, dead []queue.Dead) {
 	}
 }
 
-// send enters one dead letter into the batch. It is dropped when there is no
-// such exchange, or no queue that takes it.
-func (p *Publisher) send(q *Queue, d *queue.Dead, set *Settings) {
+// send enters one dead letter into the batch, with its own routing keys or with
+// one. It is dropped when there is no such exchange, or no queue that takes it.
+func (p *Publisher) send(q *Queue, d *queue.Dead, exchange string, key *string) {
 	top := p.vhost.top.Load()
-	x, ok := top.exchanges.Get(*set.DeadLetterExchange)
+	x, ok := top.exchanges.Get(exchange)
 	if !ok {
 		return
 	}
@@ -76,8 +87,8 @@ func (p *Publisher) send(q *Queue, d *queue.Dead, set *Settings) {
 	}
 	l.record(q.Name, d, p.vhost.env.clock().Unix())
 	keys := l.keys
-	if set.DeadLetterKey != nil {
-		keys = [][]byte{[]byte(*set.DeadLetterKey)}
+	if key != nil {
+		keys = [][]byte{[]byte(*key)}
 	}
 	m := l.compose(x.Name, keys)
 	m.seen = d.Reason == queue.Rejected || d.Reason == queue.Undeliverable // RabbitMQ says so of the copy too

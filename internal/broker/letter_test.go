@@ -237,3 +237,18 @@ func TestManyDeadLetters(t *testing.T) {
 	x.has("q3", all[4970:4980]...)
 	x.has("q1", all[4990:]...)
 }
+
+// TestPublishAfterDeadLetter: what a publisher's own transaction made a dead
+// letter does not lead its next message astray.
+func TestPublishAfterDeadLetter(t *testing.T) {
+	t.Parallel()
+	x := newBench(t)
+	x.to("a", "b")
+	x.declare("b")
+	x.publish("a", "one", "two")
+	q, seq, _, _ := x.take("a", false)
+	x.p.SettleWith(q, nil, []uint64{seq}, true)
+	x.publish("a", "three")
+	x.has("b", "one")
+	x.has("a", "two", "three")
+}

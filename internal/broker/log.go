@@ -47,6 +47,7 @@ func (b *Batch) reset() {
 	clear(b.Images)
 	clear(b.Settled)
 	b.Images, b.Places, b.Settled, b.Delivered = b.Images[:0], b.Places[:0], b.Settled[:0], b.Delivered[:0]
+	b.Tried = b.Tried[:0]
 }
 
 // Place is one message in one queue.

@@ -96,6 +96,15 @@ type run struct {
 	// In a queue with priorities: seqs are as many as messages, and firsts the
 	// first of each lane.
 	seqs, firsts []uint64
+	tries        []queue.Tries // of the first messages, which come from a queue
+}
+
+// seq is the number of message i when first is that of the first.
+func (r *run) seq(i int, first uint64) uint64 {
+	if len(r.seqs) > 0 {
+		return r.seqs[i]
+	}
+	return first + uint64(i) //nolint:gosec // an index
 }
 
 // number notes the numbers that the messages got.
@@ -134,16 +143,20 @@ func (r *run) refuse(places []int) {
 			continue
 		}
 		r.messages[n], r.images[n] = r.messages[i], r.images[i]
+		if i < len(r.tries) {
+			r.tries[n] = r.tries[i]
+		}
 		n++
 	}
 	clear(r.messages[n:])
-	r.messages, r.images = r.messages[:n], r.images[:n]
+	r.messages, r.images, r.tries = r.messages[:n], r.images[:n], r.tries[:min(n, len(r.tries))]
 }
 
 func (r *run) reset() {
 	clear(r.messages)
 	r.queue, r.messages, r.images, r.timed = nil, r.messages[:0], r.images[:0], false
 	r.tickets, r.refused, r.seqs, r.firsts = r.tickets[:0], nil, r.seqs[:0], nil
+	r.tries = nil
 }
 
 // manyRuns is from how many queues on a flush finds them by map.
@@ -366,16 +379,16 @@ func (p *Publisher) wake(carry int) {
 // place notes where the messages of a run went.
 func (p *Publisher) place(r *run, first uint64) {
 	for i, image := range r.images {
-		seq := first + uint64(i)
-		if len(r.seqs) > 0 {
-			seq = r.seqs[i]
-		}
 		if image >= 0 {
+			seq := r.seq(i, first)
 			p.batch.Places = append(p.batch.Places, Place{
 				Image: image, Queue: r.queue.UID, Seq: seq,
 				RouteLen: int(r.messages[i].RouteLen), Dead: r.messages[i].Dead, Seen: r.messages[i].Seen,
 				Deadline: r.messages[i].Deadline,
 			})
+			if i < len(r.tries) && r.tries[i] != (queue.Tries{}) {
+				p.batch.Tried = append(p.batch.Tried, Tried{r.queue.UID, queue.Tried{Seq: seq, Tries: r.tries[i]}})
+			}
 		}
 	}
 }
@@ -426,6 +439,7 @@ func (p *Publisher) find(m *Message) *amqp.Error {
 		return err
 	}
 	p.begin()
+	p.sticky = true
 	p.through(top, x, m)
 	if p.err != nil {
 		return p.err
@@ -436,10 +450,11 @@ func (p *Publisher) find(m *Message) *amqp.Error {
 	return nil
 }
 
-// begin forgets where the last message went.
+// begin forgets where the last message went. What is found next is not what the
+// last route leads to, unless the caller says so.
 func (p *Publisher) begin() {
 	p.queues, p.visited, p.replied, p.waits, p.err = p.queues[:0], p.visited[:0], 0, p.waits[:0], nil
-	p.sticky = true
+	p.sticky = false
 }
 
 // through routes a message through exchange x and on, each exchange once.

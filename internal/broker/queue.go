@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -11,7 +12,7 @@ import (
 	"github.com/warrenmq/warren/internal/meta"
 	"github.com/warrenmq/warren/internal/policy"
 	"github.com/warrenmq/warren/internal/queue"
-	"github.com/warrenmq/warren/internal/slab"
+	"github.com/warrenmq/warren/internal/route"
 )
 
 // Queue is the shell around one queue.State: the lock, the log, the wake-ups.
@@ -33,8 +34,9 @@ type Queue struct {
 	lease     atomic.Int64 // milliseconds for which it may be unused, 0: for ever
 	used      atomic.Int64 // when it was, Unix milliseconds; kept when there is a lease
 	timer     timer
-	waits     string      // not empty: it keeps what waits in the exchange of this name
-	refuses   atomic.Bool // publishes for which there is no room
+	retries   atomic.Pointer[Queue] // where messages wait to be delivered again; nil: none ever did
+	keeps     *keeping              // not nil: it keeps what waits, and is no queue of clients
+	refuses   atomic.Bool           // publishes for which there is no room
 
 	mu        sync.Mutex // guards what follows
 	state     queue.State
@@ -62,8 +64,6 @@ type Queue struct {
 
 	level level
 	lanes []level // of a queue with priorities: x-max-priority
-
-	apart []slab.Writer // by lane, of what waits in an exchange; nil: nothing does
 }
 
 // QueueDeclare asks for a queue (queue.declare, §1.7.2.1).
@@ -134,7 +134,10 @@ func (v *Vhost) checkDeadLetters(a *Actor, d *QueueDeclare) *amqp.Error {
 
 // checkQueue checks a new queue's arguments.
 func (v *Vhost) checkQueue(d *QueueDeclare) *amqp.Error {
-	for _, f := range d.Arguments {
+	if err := v.checkForeign(d); err != nil {
+		return err
+	}
+	for _, f := range inOrder(d.Arguments) {
 		if k, ok := v.rules.queue[f.Key]; ok {
 			if reason := k.check(f.Value, d.Arguments); reason != "" {
 				return v.invalidArgument(d.Name, f.Key, reason)
@@ -144,7 +147,11 @@ func (v *Vhost) checkQueue(d *QueueDeclare) *amqp.Error {
 	if err := v.checkQueueType(d); err != nil {
 		return err
 	}
-	return v.checkArguments(v.rules.queue, d.Name, d.Arguments)
+	if _, ok := d.Arguments.Get("x-retry-attempts"); ok && len(d.Name)+len(parkedSuffix) > route.MaxKey {
+		return v.invalidArgument(d.Name, "x-retry-attempts", fmt.Sprintf(`"the name is too long for that of a queue to park in, %d bytes at most"`,
+			route.MaxKey-len(parkedSuffix)))
+	}
+	return v.checkArguments(v.rules.queue, d.Name, inOrder(d.Arguments))
 }
 
 // addQueue records and enters a new queue; v.mu is held.
@@ -165,10 +172,7 @@ func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
 		}
 	}
 	if q.Durable {
-		err := v.opts.Definitions.PutQueue(meta.Queue{
-			Vhost: v.ref, Name: q.Name, UID: q.UID, Durable: true,
-			AutoDelete: q.AutoDelete, Arguments: q.Arguments,
-		})
+		err := v.opts.Definitions.PutQueue(v.queueDefinition(q, 0))
 		if err != nil {
 			return nil, v.stored(err)
 		}
@@ -179,6 +183,14 @@ func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
 	v.change(func(t *topology) { t.queues = t.queues.Set(q.Name, q) })
 	v.counts.QueuesCreated.Add(1)
 	return q, nil
+}
+
+// queueDefinition is what is stored of a durable queue; waiting is the number
+// of what waits to be delivered again, 0: nothing ever did.
+func (v *Vhost) queueDefinition(q *Queue, waiting uint64) meta.Queue {
+	return meta.Queue{
+		Vhost: v.ref, Name: q.Name, UID: q.UID, Waiting: waiting, Durable: true, AutoDelete: q.AutoDelete, Arguments: q.Arguments,
+	}
 }
 
 func (v *Vhost) newQueue(name string, uid uint64, arguments amqp.Table) *Queue {
@@ -199,14 +211,19 @@ func (q *Queue) prioritize(highest uint8) {
 }
 
 // RestoreQueue enters a queue that the definitions already hold, with what is
-// left of its messages.
-func (v *Vhost) RestoreQueue(m meta.Queue, r Restored) {
+// left of its messages and of those that wait to be delivered again.
+func (v *Vhost) RestoreQueue(m meta.Queue, r, waiting Restored) {
 	q := v.newQueue(m.Name, m.UID, m.Arguments)
 	q.Durable, q.AutoDelete = true, m.AutoDelete
 	v.mu.Lock()
 	q.configure(v.effective(q.object()))
 	v.mu.Unlock()
 	v.restoreMessages(q, r)
+	if m.Waiting != 0 {
+		w := v.newRetries(q, m.Waiting)
+		v.restoreMessages(w, waiting)
+		q.retries.Store(w)
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.change(func(t *topology) { t.queues = t.queues.Set(q.Name, q) })
@@ -281,7 +298,7 @@ func (v *Vhost) equalQueue(a *Actor, q *Queue, d *QueueDeclare) *amqp.Error {
 	if q.AutoDelete != d.AutoDelete {
 		return unequal("auto_delete", d.AutoDelete, q.AutoDelete)
 	}
-	for _, key := range v.rules.compared {
+	for _, key := range v.rules.compared[queueType(q.Arguments)] {
 		if err := v.equalArgument(KindQueue, q.Name, key, d.Arguments, q.Arguments); err != nil {
 			return err
 		}
@@ -324,7 +341,7 @@ func (v *Vhost) checkDelete(q *Queue, ifUnused, ifEmpty bool) *amqp.Error {
 	if ifUnused && q.state.Consumers() > 0 {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "%s in use", v.resource(KindQueue, q.Name))
 	}
-	if ifEmpty && q.state.Ready() > 0 {
+	if ifEmpty && q.state.Ready()+q.Waiting() > 0 {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "%s not empty", v.resource(KindQueue, q.Name))
 	}
 	return nil
@@ -469,7 +486,7 @@ func (q *Queue) publish(r *run, logged bool, wake *[]*queue.Consumer) (first uin
 	if r.timed || q.settings.MessageTTL != nil {
 		now = q.env.soon()
 	}
-	if q.waits != "" {
+	if q.keeps != nil {
 		q.keepApart(r.messages)
 	}
 	q.state.Publish(r.messages, now, &q.fx)
@@ -480,6 +497,11 @@ func (q *Queue) publish(r *run, logged bool, wake *[]*queue.Consumer) (first uin
 		r.number(q.fx.Seqs)
 		if logged {
 			q.unlogged = append(q.unlogged, r.firsts...)
+		}
+	}
+	for i, t := range r.tries {
+		if t != (queue.Tries{}) {
+			q.state.Carry(r.seq(i, first), t)
 		}
 	}
 	q.stats.Published += uint64(len(r.messages))
@@ -496,7 +518,9 @@ func (q *Queue) close() int {
 		return 0
 	}
 	q.closed = true
-	q.env.counts.leave(&q.stats.QueueStats)
+	if q.keeps == nil {
+		q.env.counts.leave(&q.stats.QueueStats)
+	}
 	n := q.state.Ready()
 	all := append([]*queue.Consumer(nil), q.state.All()...)
 	cold := q.state.Discard()
@@ -507,6 +531,9 @@ func (q *Queue) close() int {
 	q.free(cold)
 	q.env.uids.remove(q.UID)
 	q.env.timers.remove(q)
+	if w := q.retries.Load(); w != nil {
+		w.close()
+	}
 	for _, c := range all {
 		if owner, ok := c.Owner.(*Consumer); ok {
 			owner.waker.Cancelled(owner)
@@ -523,8 +550,8 @@ func (q *Queue) tick(sample int64) {
 	if sample != 0 {
 		q.stats.history.Add(sample, q.sample())
 	}
-	if q.apart != nil && q.state.Ready() == 0 {
-		q.apart = nil
+	if q.keeps != nil && q.state.Ready() == 0 {
+		q.keeps.apart = nil
 	}
 	q.unlock()
 }

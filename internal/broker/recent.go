@@ -129,7 +129,7 @@ func (v *Vhost) replay(kept []keptImage, to Destination) {
 // publishTo enters a message into a queue, or into those that an exchange routes it to.
 func (p *Publisher) publishTo(to Destination, m *Message) {
 	top := p.vhost.top.Load()
-	p.queues, p.visited, p.sticky, p.replied = p.queues[:0], p.visited[:0], false, 0
+	p.begin()
 	if to.queue != nil {
 		p.queues = append(p.queues, to.queue)
 	} else if x, ok := top.exchanges.Get(to.exchange); ok {

@@ -17,6 +17,7 @@ type Settings struct {
 	// DeliveryLimit is how often the delivery of a message may fail; less than
 	// 0: as often as it does.
 	DeliveryLimit *int64
+	Retry         Retry
 	// ConsumerTimeout is how long a consumer may hold a message.
 	ConsumerTimeout *int64
 	// SingleActive says that one consumer at a time is served.
@@ -49,6 +50,7 @@ func readSettings(args amqp.Table) (s Settings) {
 		DeadLetterKey: text("x-dead-letter-routing-key"), DeliveryLimit: number("x-delivery-limit"),
 		ConsumerTimeout: number(argConsumerTimeout),
 	}
+	s.Retry = readRetry(args)
 	if v, ok := args.Get("x-single-active-consumer"); ok {
 		s.SingleActive, _ = v.(bool)
 	}
@@ -69,6 +71,11 @@ func (s Settings) state(quorum bool) queue.Settings {
 	}
 	if s.DeliveryLimit != nil {
 		set.DeliveryLimit = *s.DeliveryLimit
+	} else if !quorum {
+		set.DeliveryLimit = -1
+	}
+	if s.Retry.on() {
+		s.Retry.state(&set)
 	}
 	if s.ConsumerTimeout != nil {
 		set.ConsumerTimeout = *s.ConsumerTimeout

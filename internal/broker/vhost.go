@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -119,6 +120,11 @@ func (v *Vhost) Queues() []*Queue {
 // exchanges.
 func (v *Vhost) stores() []*Queue {
 	list := v.Queues()
+	for _, q := range slices.Clip(list) {
+		if w := q.retries.Load(); w != nil {
+			list = append(list, w)
+		}
+	}
 	for _, x := range v.top.Load().exchanges.All() {
 		if x.delayed != nil {
 			list = append(list, x.delayed)

@@ -11,6 +11,7 @@ type Queue struct {
 	Vhost      VhostRef   `json:"vhost"`
 	Name       string     `json:"name"`
 	UID        uint64     `json:"uid,omitempty"`     // From NextUID; its messages in the journal carry it.
+	Waiting    uint64     `json:"waiting,omitempty"` // As UID, of what waits to be delivered again; 0: nothing ever did.
 	Durable    bool       `json:"durable,omitempty"` // Always, of what is stored.
 	AutoDelete bool       `json:"auto_delete,omitempty"`
 	Exclusive  bool       `json:"exclusive,omitempty"`
@@ -39,7 +40,7 @@ func (q Queue) check(s *State, op Op) error {
 }
 
 func (q Queue) put(s *State) []Change {
-	s.raiseUID(q.UID)
+	s.raiseUID(max(q.UID, q.Waiting))
 	v := s.clusters[q.Vhost.Cluster].vhosts[q.Vhost.Name]
 	q.Vhost = v.Ref()
 	v.queues[q.Name] = q

@@ -64,7 +64,8 @@ type queueLoad struct {
 	Hot             int           `json:"messages_ram"`
 	HotReady        int           `json:"messages_ready_ram"`
 	HotUnacked      int           `json:"messages_unacknowledged_ram"`
-	Storage         int           `json:"storage_version,omitempty"` // of classic queues
+	Waiting         int           `json:"messages_waiting,omitempty"` // to be delivered again
+	Storage         int           `json:"storage_version,omitempty"`  // of classic queues
 	IdleSince       string        `json:"idle_since,omitempty"`
 	Stats           *messageStats `json:"message_stats,omitempty"`
 }
@@ -139,7 +140,7 @@ func newQueueLoad(q *broker.Queue, s *broker.QueueView, want *queueWant) *queueL
 	l := &queueLoad{
 		lengths: newLengths(&s.QueueSample, s.History, want.lengths, ofQueueSample), Consumers: s.Consumers, Capacity: share, Utilisation: share,
 		Memory: s.HotBytes, Bytes: s.Bytes, ReadyBytes: s.ReadyBytes, UnackedBytes: s.Bytes - s.ReadyBytes, HotBytes: s.HotBytes,
-		PersistentBytes: s.PersistentBytes, Stats: newMessageStats(&s.QueueSample, s.History, want.messages, ofQueueSample),
+		PersistentBytes: s.PersistentBytes, Waiting: q.Waiting(), Stats: newMessageStats(&s.QueueSample, s.History, want.messages, ofQueueSample),
 	}
 	l.Persistent, l.Hot = portion(l.Messages, s.PersistentBytes, s.Bytes), portion(l.Messages, s.HotBytes, s.Bytes)
 	l.HotUnacked = min(s.Unacked, l.Hot) // what is delivered is in memory

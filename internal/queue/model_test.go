@@ -421,7 +421,7 @@ func (x *machine) rejectThose(i int, seqs []uint64) {
 }
 
 func (x *machine) returnThose(i int, seqs []uint64, failed bool) {
-	x.s.Return(x.consumer(i), seqs, failed, &x.fx)
+	x.s.Return(x.consumer(i), seqs, failed, 0, &x.fx)
 	var gone []uint64
 	for _, seq := range seqs {
 		x.m.state[seq], x.m.redel[seq] = stateReady, true
@@ -435,9 +435,13 @@ func (x *machine) returnThose(i int, seqs []uint64, failed bool) {
 			n.Failed++
 		}
 		x.m.tries[seq] = n
-		if failed && int64(n.Failed) > x.s.set.DeliveryLimit {
+		if failed && int64(n.Failed) > x.s.set.DeliveryLimit || x.retries(failed) && int64(n.Acquired) > x.s.set.RetryLimit {
 			gone = append(gone, seq)
 			delete(x.m.state, seq)
+			continue
+		}
+		if x.retries(failed) {
+			x.waits(seq, n)
 			continue
 		}
 		if got := x.s.Tries(seq); got != n {
@@ -447,7 +451,7 @@ func (x *machine) returnThose(i int, seqs []uint64, failed bool) {
 			x.t.Fatalf("message %d came back and the log is not told", seq)
 		}
 	}
-	if !x.letters {
+	if !x.letters && !x.s.set.Parks {
 		x.settled(gone)
 		return
 	}
@@ -462,27 +466,6 @@ func (x *machine) returnSome(t *rapid.T) {
 	i := rapid.IntRange(-1, len(x.consumers)-1).Draw(t, "whose")
 	seqs := some(t, x.m.unackedOf(i))
 	x.returnThose(i, seqs, rapid.Bool().Draw(t, "failed"))
-}
-
-func (x *machine) rare(t *rapid.T) {
-	if rapid.IntRange(0, 3).Draw(t, "purge") > 0 {
-		x.s.Tick(&x.fx)
-		return
-	}
-	x.purge()
-}
-
-func (x *machine) purge() {
-	want := x.m.ready()
-	x.cold = x.frozen > 0
-	defer func() { x.cold = false }()
-	if n := x.s.Purge(&x.fx); n != len(want) {
-		x.t.Fatalf("purged %d, want %d", n, len(want))
-	}
-	x.settled(want)
-	for _, seq := range want {
-		delete(x.m.state, seq)
-	}
 }
 
 // settled checks that exactly the persistent ones of seqs were reported.
@@ -544,6 +527,8 @@ func TestModel(t *testing.T) {
 		}
 		if rapid.Bool().Draw(t, "counts") {
 			set.Counts, set.DeliveryLimit = true, int64(rapid.IntRange(0, 3).Draw(t, "deliveries"))
+			set.RetryFailed, set.RetryReturned = rapid.Bool().Draw(t, "retry failed"), rapid.IntRange(0, 2).Draw(t, "retry returned") == 0
+			set.RetryLimit, set.Parks = int64(rapid.IntRange(0, 2).Draw(t, "retries")), rapid.Bool().Draw(t, "parks")
 		}
 		x.ranked = rapid.IntRange(0, 2).Draw(t, "ranked") == 0
 		if rapid.IntRange(0, 2).Draw(t, "prioritized") == 0 {
@@ -625,7 +610,7 @@ func TestLimits(t *testing.T) {
 		if s.Ready() != 3 || s.Unacked() != 2 {
 			t.Fatalf("%d ready, %d unacked", s.Ready(), s.Unacked())
 		}
-		s.Return(c, []uint64{7, 8}, false, &fx)
+		s.Return(c, []uint64{7, 8}, false, 0, &fx)
 		if s.Ready() != 3 || s.Unacked() != 0 {
 			t.Fatalf("after a return %d ready", s.Ready())
 		}

@@ -26,6 +26,7 @@ type Message struct {
 	Priority   uint8  // what counts in a queue that has priorities
 	Dead       bool   // died before: the broker wrote its x-death header
 	Seen       bool   // delivered before it came to this queue
+	Back       bool   // it was in the queue before: it is not refused
 	Deadline   int64  // when it expires, Unix milliseconds; 0: never
 }
 
@@ -358,9 +359,10 @@ func (s *State) Reject(c *Consumer, seqs []uint64, fx *Effects) {
 
 // Return puts unacknowledged messages back to their old places, marked as
 // redelivered. Failed says that their consumer could not cope with them: of
-// those for which that was once too often dies what comes back. For messages
+// those for which that was once too often dies what comes back, and what has
+// expired by now, in Unix milliseconds, is not given to others. For messages
 // taken by Get, c is nil.
-func (s *State) Return(c *Consumer, seqs []uint64, failed bool, fx *Effects) {
+func (s *State) Return(c *Consumer, seqs []uint64, failed bool, now int64, fx *Effects) {
 	n := 0
 	for _, seq := range seqs {
 		sl := s.slots.get(seq)
@@ -369,8 +371,7 @@ func (s *State) Return(c *Consumer, seqs []uint64, failed bool, fx *Effects) {
 		}
 		n++
 		s.unhold(seq)
-		if s.set.Counts && !s.tried(seq, &sl, failed, fx) {
-			s.end(seq, &sl, Undeliverable, fx)
+		if s.set.Counts && !s.comesBack(seq, &sl, failed, fx) {
 			continue
 		}
 		sl.setState(stateReady)
@@ -383,8 +384,25 @@ func (s *State) Return(c *Consumer, seqs []uint64, failed bool, fx *Effects) {
 	c.credit(n, fx)
 	s.order()
 	s.succeed(c, fx)
+	if s.slots.calendar.used && s.slots.due() <= now {
+		s.Expire(now, fx)
+	}
+	s.dropHead(fx) // before anybody else gets some, as RabbitMQ does
 	s.distribute(fx)
-	s.dropHead(fx)
+}
+
+// comesBack counts a delivery that came back, and removes the message when it
+// does not stay; it reports whether it does.
+func (s *State) comesBack(seq uint64, sl *slot, failed bool, fx *Effects) bool {
+	switch s.tried(seq, sl, failed, fx) {
+	case waits:
+		s.bury(seq, sl, Again, fx)
+	case dies:
+		s.end(seq, sl, Undeliverable, fx)
+	case stays:
+		return true
+	}
+	return false
 }
 
 // giveBack enters a ready message among the returned; order must follow once
@@ -470,7 +488,7 @@ func (s *State) die(seq uint64, why Reason, fx *Effects) {
 // end removes a message that is not ready, and keeps it for the owner when
 // that is asked for.
 func (s *State) end(seq uint64, sl *slot, why Reason, fx *Effects) {
-	if s.set.DeadLetters {
+	if s.set.DeadLetters || s.set.Parks && why == Undeliverable {
 		s.bury(seq, sl, why, fx)
 	} else {
 		s.forget(seq, sl, fx)
@@ -482,7 +500,7 @@ func (s *State) bury(seq uint64, sl *slot, why Reason, fx *Effects) {
 	persistent := sl.meta&metaPersistent != 0
 	fx.Dead = append(fx.Dead, Dead{
 		Seq: seq, Image: s.slots.image(sl), RouteLen: sl.routeLen(), Persistent: persistent, Dead: sl.meta&metaDead != 0,
-		Seen: sl.meta&metaRedelivered != 0, Reason: why,
+		Seen: sl.meta&metaRedelivered != 0, Reason: why, Tries: s.tries[seq],
 	})
 	n := len(fx.Settled)
 	s.forget(seq, sl, fx)

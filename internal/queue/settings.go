@@ -17,6 +17,15 @@ type Settings struct {
 	// DeliveryLimit times dies; less than 0: it does not.
 	Counts        bool
 	DeliveryLimit int64
+	// RetryFailed and RetryReturned say that messages that come back, because
+	// their consumer failed or returned them, wait elsewhere before they are
+	// delivered again: they die for the reason Again. One that came back more
+	// than RetryLimit times is Undeliverable; less than 0: it waits again. Counts
+	// has to be set.
+	RetryFailed, RetryReturned bool
+	RetryLimit                 int64
+	// Parks says that the owner wants to have what is Undeliverable.
+	Parks bool
 	// Single says that one consumer at a time is served, the others stand by
 	// (x-single-active-consumer); Preempt that one with a higher priority takes
 	// over. Set before there are consumers.
@@ -45,11 +54,12 @@ const (
 	Expired
 	MaxLen        // there was no room for it
 	Undeliverable // its deliveries failed too often
+	Again         // it did not die: it waits to be delivered again
 )
 
 // String returns the reason as the x-death header names it.
 func (r Reason) String() string {
-	return [...]string{"rejected", "expired", "maxlen", "delivery_limit"}[r]
+	return [...]string{"rejected", "expired", "maxlen", "delivery_limit", "retry"}[r]
 }
 
 // Dead is a message that is no longer in the queue and whose owner wants to
@@ -62,6 +72,7 @@ type Dead struct {
 	Persistent bool
 	Dead, Seen bool // as in Message
 	Reason     Reason
+	Tries      Tries // how often it was delivered, when that is counted
 }
 
 // limited reports whether the queue has a limit.
@@ -78,7 +89,7 @@ func (s *State) publishSome(batch []Message, fx *Effects) {
 	s.offer(fx)
 	for i := range batch {
 		m := &batch[i]
-		if s.full(m.Size) {
+		if s.full(m.Size) && !m.Back {
 			fx.Refused = append(fx.Refused, i)
 			if s.set.RefusedDie && s.set.DeadLetters {
 				fx.Dead = append(fx.Dead, Dead{

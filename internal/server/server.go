@@ -183,7 +183,7 @@ func (s *Server) restoreVhost(c meta.Cluster, v meta.Vhost) error {
 		to.RestoreExchange(x, s.left(x.UID))
 	}
 	for _, q := range queues {
-		to.RestoreQueue(q, s.left(q.UID))
+		to.RestoreQueue(q, s.left(q.UID), s.left(q.Waiting))
 	}
 	for _, b := range bindings {
 		to.RestoreBinding(b)
