@@ -40,6 +40,7 @@ generate: ## generated code is up to date
 
 test: deps build ## what the tests need, then every test
 	WARREN_TEST_DEPS=1 $(GO) test -race -tags invariants $(INSIDE)
+	$(GO) test -run '^TestSimulation$$' ./internal/journal
 	WARREN_TEST_DEPS=1 $(GO) test -p 1 -short ./internal/bench ./test/crash
 
 deps: ## Debian packages that the tests drive the broker with
@@ -51,10 +52,13 @@ race: ## unit and integration tests under the race detector
 fuzz: ## every fuzz target for FUZZTIME (default 30s) each
 	test/fuzz.sh
 
+seeds: ## a million simulated crashes of the journal (about half an hour)
+	COUNT=1000000 $(GO) test -count 1 -v -timeout 3h -run '^TestSimulation$$' ./internal/journal
+
 crash: deps ## kill, fault and unplug the real process, at release size (about an hour)
 	CYCLES=200 POINTS=200 SYNCS=50 WARREN_TEST_DEPS=1 $(GO) test -count 1 -v -timeout 3h ./test/crash
 
 conformance: deps ## other people's suites against Warren, beside RabbitMQ's own counts (about 5 minutes; CONFORMANCE=directory)
 	test/conformance/run.sh
 
-.PHONY: help build package run check fmt vet lint generate test deps race fuzz crash conformance
+.PHONY: help build package run check fmt vet lint generate test deps race fuzz seeds crash conformance

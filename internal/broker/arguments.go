@@ -3,7 +3,6 @@ package broker
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 
@@ -28,20 +27,12 @@ func notYet(any) bool { return false }
 // rules are the arguments that are known, by what they belong to.
 type rules struct {
 	queue, consumer map[string]argument
-	compared        []string // the keys of queue, in the order in which a redeclare is compared
+	compared        map[string][]string // by type: the keys of queue, in the order in which a redeclare is compared
 }
 
 func newRules() *rules {
-	r := &rules{queue: queueArguments(), consumer: consumerArguments(), compared: []string{
-		"x-queue-type", "x-expires", "x-message-ttl", "x-dead-letter-exchange", "x-dead-letter-routing-key", "x-max-length",
-		"x-max-length-bytes", "x-max-priority", "x-overflow", // RabbitMQ's order of a classic queue
-	}}
-	for _, key := range slices.Sorted(maps.Keys(r.queue)) {
-		if !slices.Contains(r.compared, key) {
-			r.compared = append(r.compared, key)
-		}
-	}
-	return r
+	q := queueArguments()
+	return &rules{queue: q, consumer: consumerArguments(), compared: compared(q)}
 }
 
 // maxMillis bounds TTLs and expiries: ten years, as RabbitMQ does.
@@ -58,11 +49,11 @@ func queueArguments() map[string]argument {
 	return map[string]argument{
 		"x-queue-type":                    {checkType, always},
 		"x-queue-mode":                    {anything, always}, // classic queues have had one mode since RabbitMQ 3.12
-		"x-queue-version":                 {anything, always},
-		"x-queue-leader-locator":          {text, always}, // a single node leads every queue
+		"x-queue-version":                 {checkVersion, always},
+		"x-queue-leader-locator":          {checkLocator, always}, // a single node leads every queue
 		"x-queue-master-locator":          {text, always},
-		"x-max-in-memory-length":          {anything, always}, // ignored by RabbitMQ 4 too
-		"x-max-in-memory-bytes":           {anything, always},
+		"x-max-in-memory-length":          {number(0, 1<<62), always}, // ignored by RabbitMQ 4 too
+		"x-max-in-memory-bytes":           {number(0, 1<<62), always},
 		"x-cancel-on-ha-failover":         {anything, always},
 		"x-message-ttl":                   {number(0, maxMillis), always},
 		"x-expires":                       {number(1, maxMillis), always},
@@ -164,6 +155,28 @@ func checkText(v any) string {
 	return ""
 }
 
+// checkVersion: version 1 is not RabbitMQ's any more, but clients of 3.13 ask
+// for it, and here both are the same.
+func checkVersion(v any, _ amqp.Table) string {
+	if reason := checkNumber(v, 0, 1<<62); reason != "" {
+		return reason
+	}
+	if n, _ := integer(v); n != 1 && n != 2 {
+		return fmt.Sprintf(`"unsupported queue version '%d'"`, n)
+	}
+	return ""
+}
+
+func checkLocator(v any, _ amqp.Table) string {
+	if reason := checkText(v); reason != "" {
+		return reason
+	}
+	if !slices.Contains([]any{"client-local", "balanced", "random", "least-leaders"}, v) {
+		return "invalid_queue_locator_arg"
+	}
+	return ""
+}
+
 func checkBool(v any, _ amqp.Table) string {
 	if _, ok := v.(bool); !ok {
 		return fmt.Sprintf("{unacceptable_type,%s}", amqp.TypeName(v))
@@ -235,65 +248,11 @@ func checkType(v any, _ amqp.Table) string {
 	t, ok := v.(string)
 	switch {
 	case !ok:
-		return fmt.Sprintf(`"expected longstr, got %s"`, amqp.TypeName(v))
+		return checkText(v)
 	case t == "classic", t == "quorum", t == "stream":
 		return ""
 	}
 	return fmt.Sprintf(`"unsupported queue type '%s'"`, t)
-}
-
-// queueType returns the declared type; classic when none is named.
-func queueType(args amqp.Table) string {
-	if t, ok := args.Get("x-queue-type"); ok {
-		if s, ok := t.(string); ok {
-			return s
-		}
-	}
-	return "classic"
-}
-
-// streamRefuses are arguments that a stream does not know.
-var streamRefuses = []string{
-	"x-message-ttl", "x-expires", "x-dead-letter-exchange", "x-dead-letter-routing-key", "x-max-length",
-	"x-max-priority", "x-overflow", "x-single-active-consumer", "x-delivery-limit",
-}
-
-// checkQueueType refuses what RabbitMQ refuses for the type, and then the
-// types that are not built yet.
-func (v *Vhost) checkQueueType(d *QueueDeclare) *amqp.Error {
-	t := queueType(d.Arguments)
-	if t == "classic" {
-		return nil
-	}
-	property := ""
-	switch {
-	case d.Exclusive:
-		property = "exclusive-owner"
-	case !d.Durable:
-		property = "non-durable"
-	case d.AutoDelete && t == "stream":
-		property = "auto-delete"
-	}
-	if property != "" {
-		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "invalid property '%s' for %s", property, v.resource(KindQueue, d.Name))
-	}
-	if d.generated && t == "quorum" {
-		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "Cannot declare a server-named queue for type rabbit_quorum_queue")
-	}
-	refused := streamRefuses
-	if t == "quorum" {
-		refused = []string{"x-max-priority", "x-queue-mode", "x-max-age"}
-	}
-	for _, key := range refused {
-		if _, ok := d.Arguments.Get(key); ok {
-			return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "invalid arg '%s' for %s of queue type rabbit_%s_queue",
-				key, v.resource(KindQueue, d.Name), t)
-		}
-	}
-	if t == "quorum" {
-		return nil // of one member: this node
-	}
-	return v.invalidArgument(d.Name, "x-queue-type", fmt.Sprintf("\"queue type '%s' is not supported yet by this broker\"", t))
 }
 
 // equalArgument compares one argument of a declare with what is there.
@@ -301,17 +260,17 @@ func (v *Vhost) equalArgument(kind Kind, name, key string, got, have amqp.Table)
 	g, gok := got.Get(key)
 	h, hok := have.Get(key)
 	if key == "x-queue-type" && kind == KindQueue {
-		if queueType(got) == queueType(have) {
-			return nil
+		if !gok {
+			g, gok = queueType(got), true
 		}
-		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "inequivalent arg '%s' for %s: received '%s' but current is '%s'",
-			key, v.resource(kind, name), queueType(got), queueType(have))
+		h, hok = queueType(have), true
 	}
 	if gok == hok && equalValue(g, h) {
 		return nil
 	}
+	both := gok && hok
 	return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "inequivalent arg '%s' for %s: received %s but current is %s",
-		key, v.resource(kind, name), describe(g, gok), describe(h, hok))
+		key, v.resource(kind, name), describe(g, gok, both), describe(h, hok, both))
 }
 
 // equalValue compares argument values; integers of all widths are equal.
@@ -324,9 +283,14 @@ func equalValue(a, b any) bool {
 	return string(t) == string(amqp.AppendTable(nil, amqp.Table{{Key: "v", Value: b}}))
 }
 
-func describe(v any, ok bool) string {
-	if !ok {
+// describe writes one side of a comparison: the type is told when the other
+// side has none.
+func describe(v any, ok, both bool) string {
+	switch {
+	case !ok:
 		return "none"
+	case both:
+		return fmt.Sprintf("'%v'", v)
 	}
 	return fmt.Sprintf("the value '%v' of type '%s'", v, amqp.TypeName(v))
 }

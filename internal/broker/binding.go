@@ -210,6 +210,9 @@ func (v *Vhost) Unbind(a *Actor, b Binding) *amqp.Error {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if _, ok := v.Exchange(b.Source); !ok {
+		return nil
+	}
 	if _, _, err := v.bindTarget(a, &b); err != nil && err.Code == amqp.CodeResourceLocked {
 		return err
 	}

@@ -91,6 +91,9 @@ func (v *Vhost) Consume(a *Actor, name string, c *Consumer, w Waker, ready func(
 	if err := v.checkArguments(v.rules.consumer, q.Name, c.Arguments); err != nil {
 		return err
 	}
+	if q.Quorum { // as with RabbitMQ: it is let through and means nothing
+		c.Exclusive = false
+	}
 	q.mu.Lock()
 	if q.closed {
 		q.mu.Unlock()
@@ -177,7 +180,7 @@ func (v *Vhost) Get(a *Actor, name string, noAck bool) (q *Queue, d queue.Delive
 	}
 	if q.Quorum && q.Settings().SingleActive {
 		return nil, d, 0, false, amqp.ChannelErrorf(amqp.CodeResourceLocked, "cannot obtain access to locked %s. basic.get operations "+
-			"are not supported by quorum queues with single active consumer", v.resource(KindQueue, q.Name))
+			"are not supported by <<\"quorum\">> queues with single active consumer", v.resource(KindQueue, q.Name))
 	}
 	q.touch()
 	for more := true; more && !ok; { // again when it had to be fetched

@@ -78,22 +78,16 @@ type ExchangeDeclare struct {
 // DeclareExchange makes sure that an exchange exists.
 func (v *Vhost) DeclareExchange(a *Actor, d ExchangeDeclare) *amqp.Error {
 	d.Name = cleanName(d.Name)
-	if d.Passive {
-		return v.exchangePassive(a, d.Name)
+	if _, ok := route.New[Destination](d.Type, nil); !ok && d.Type != route.Delayed && !d.Passive {
+		return unknownExchangeType(d.Type)
 	}
 	if d.Name == "" {
 		return errDefaultExchange()
 	}
+	if d.Passive {
+		return v.exchangePassive(a, d.Name)
+	}
 	if err := v.Check(a, auth.Configure, KindExchange, d.Name); err != nil {
-		return err
-	}
-	if _, ok := route.New[Destination](d.Type, nil); !ok && d.Type != route.Delayed {
-		return unknownExchangeType(d.Type)
-	}
-	if err := route.CheckArguments(d.Type, d.Arguments); err != nil {
-		return asError(err)
-	}
-	if err := v.checkAlternate(a, &d); err != nil {
 		return err
 	}
 	v.mu.Lock()
@@ -106,6 +100,12 @@ func (v *Vhost) DeclareExchange(a *Actor, d ExchangeDeclare) *amqp.Error {
 	}
 	if strings.HasPrefix(d.Name, "amq.") {
 		return amqp.ChannelErrorf(amqp.CodeAccessRefused, "exchange name '%s' contains reserved prefix 'amq.*'", d.Name)
+	}
+	if err := route.CheckArguments(d.Type, d.Arguments); err != nil {
+		return asError(err)
+	}
+	if err := v.checkAlternate(a, &d); err != nil {
+		return err
 	}
 	return v.addExchange(&d)
 }

@@ -134,7 +134,10 @@ func (v *Vhost) checkDeadLetters(a *Actor, d *QueueDeclare) *amqp.Error {
 
 // checkQueue checks a new queue's arguments.
 func (v *Vhost) checkQueue(d *QueueDeclare) *amqp.Error {
-	for _, f := range d.Arguments {
+	if err := v.checkForeign(d); err != nil {
+		return err
+	}
+	for _, f := range inOrder(d.Arguments) {
 		if k, ok := v.rules.queue[f.Key]; ok {
 			if reason := k.check(f.Value, d.Arguments); reason != "" {
 				return v.invalidArgument(d.Name, f.Key, reason)
@@ -148,7 +151,7 @@ func (v *Vhost) checkQueue(d *QueueDeclare) *amqp.Error {
 		return v.invalidArgument(d.Name, "x-retry-attempts", fmt.Sprintf(`"the name is too long for that of a queue to park in, %d bytes at most"`,
 			route.MaxKey-len(parkedSuffix)))
 	}
-	return v.checkArguments(v.rules.queue, d.Name, d.Arguments)
+	return v.checkArguments(v.rules.queue, d.Name, inOrder(d.Arguments))
 }
 
 // addQueue records and enters a new queue; v.mu is held.
@@ -295,7 +298,7 @@ func (v *Vhost) equalQueue(a *Actor, q *Queue, d *QueueDeclare) *amqp.Error {
 	if q.AutoDelete != d.AutoDelete {
 		return unequal("auto_delete", d.AutoDelete, q.AutoDelete)
 	}
-	for _, key := range v.rules.compared {
+	for _, key := range v.rules.compared[queueType(q.Arguments)] {
 		if err := v.equalArgument(KindQueue, q.Name, key, d.Arguments, q.Arguments); err != nil {
 			return err
 		}

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -25,13 +28,19 @@ type listener struct {
 // listeners are what a node listens on.
 type listeners struct {
 	list       []listener
-	amqp, http net.Listener // those that people are told of; http may be nil
+	amqp, http net.Listener            // those that people are told of; http may be nil
+	passed     map[string]net.Listener // by the service manager and not used yet
 }
 
-// listenAll opens all listeners or none.
-func listenAll(ctx context.Context, c *config.Config, log *slog.Logger) (ls *listeners, err error) {
-	ls = &listeners{}
+// listenAll opens all listeners or none. Of those that the service manager has
+// passed each takes the place of the one of its name; one without a name is
+// for AMQP.
+func listenAll(ctx context.Context, c *config.Config, log *slog.Logger, passed map[string]net.Listener) (ls *listeners, err error) {
+	ls = &listeners{passed: passed}
 	defer func() {
+		if err == nil {
+			err = ls.allUsed()
+		}
 		if err != nil {
 			ls.close()
 		}
@@ -45,15 +54,8 @@ func listenAll(ctx context.Context, c *config.Config, log *slog.Logger) (ls *lis
 			return ls, err
 		}
 	}
-	if c.Metrics != "" {
-		_, err = ls.tcp(ctx, c.Metrics, "--metrics", (*server.Server).ServeMetrics)
-		if err != nil && c.Metrics == config.DefaultMetrics {
-			log.Warn("no listener for metrics; they are at the address of the HTTP API too", slog.String("error", err.Error()))
-			err = nil
-		}
-		if err != nil {
-			return ls, err
-		}
+	if err = ls.metrics(ctx, c, log); err != nil {
+		return ls, err
 	}
 	if c.WS != "" {
 		if _, err = ls.tcp(ctx, c.WS, "--ws", (*server.Server).ServeWebSocket); err != nil {
@@ -73,6 +75,29 @@ func listenAll(ctx context.Context, c *config.Config, log *slog.Logger) (ls *lis
 		ls.list = append(ls.list, listener{l, serve})
 	}
 	return ls, nil
+}
+
+// allUsed says that the service manager has passed what nobody asked for.
+func (ls *listeners) allUsed() error {
+	if len(ls.passed) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the service manager passes sockets that nothing here is called like: %s; name them amqp, amqps, http, metrics, ws or wss",
+		strings.Join(slices.Sorted(maps.Keys(ls.passed)), ", "))
+}
+
+// metrics opens the listener for metrics. That of RabbitMQ's port is a wish:
+// several nodes may be on one machine.
+func (ls *listeners) metrics(ctx context.Context, c *config.Config, log *slog.Logger) error {
+	if c.Metrics == "" {
+		return nil
+	}
+	_, err := ls.tcp(ctx, c.Metrics, "--metrics", (*server.Server).ServeMetrics)
+	if err != nil && c.Metrics == config.DefaultMetrics {
+		log.Warn("no listener for metrics; they are at the address of the HTTP API too", slog.String("error", err.Error()))
+		return nil
+	}
+	return err
 }
 
 // secure opens the listeners with TLS, if the node has a certificate.
@@ -110,6 +135,14 @@ func layered(layers transport.Layers, proxies string) func(*server.Server, net.L
 func (ls *listeners) tcp(
 	ctx context.Context, address, flag string, serve func(*server.Server, net.Listener) error,
 ) (net.Listener, error) {
+	name := strings.TrimPrefix(strings.TrimPrefix(flag, "--"), "the key ")
+	for _, given := range []string{name, map[bool]string{true: "", false: name}[name == "amqp"]} {
+		if l := ls.passed[given]; l != nil {
+			delete(ls.passed, given)
+			ls.list = append(ls.list, listener{l, serve})
+			return l, nil
+		}
+	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -124,6 +157,9 @@ func (ls *listeners) tcp(
 
 func (ls *listeners) close() {
 	for _, l := range ls.list {
+		_ = l.Close()
+	}
+	for _, l := range ls.passed {
 		_ = l.Close()
 	}
 }

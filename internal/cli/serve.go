@@ -14,6 +14,7 @@ import (
 	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/config"
 	"github.com/warrenmq/warren/internal/server"
+	"github.com/warrenmq/warren/internal/systemd"
 )
 
 // drainTimeout is how long clients have to take their leave at shutdown.
@@ -28,15 +29,19 @@ func serveCommand(env *Env) *cobra.Command {
 		Example: "  warren serve --data /var/lib/warren --amqp 0.0.0.0:5672 --http 127.0.0.1:15672",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := config.Read(file, env.Environ)
+			read := func() (config.Config, error) {
+				c, err := config.Read(file, env.Environ)
+				if err != nil {
+					return c, err
+				}
+				overlay(cmd, &c, &flags)
+				return c, c.Validate()
+			}
+			c, err := read()
 			if err != nil {
 				return err
 			}
-			overlay(cmd, &c, &flags)
-			if err := c.Validate(); err != nil {
-				return err
-			}
-			return serve(cmd.Context(), env, &c, demo)
+			return serve(cmd.Context(), env, &c, read, demo)
 		},
 	}
 	f := cmd.Flags()
@@ -71,7 +76,7 @@ func overlay(cmd *cobra.Command, c, flags *config.Config) {
 }
 
 // serve runs a node until it is interrupted.
-func serve(ctx context.Context, env *Env, c *config.Config, demo bool) error {
+func serve(ctx context.Context, env *Env, c *config.Config, read func() (config.Config, error), demo bool) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	lock, err := server.LockDir(c.Data)
@@ -79,7 +84,14 @@ func serve(ctx context.Context, env *Env, c *config.Config, demo bool) error {
 		return err
 	}
 	defer func() { _ = lock.Unlock() }()
-	ls, err := listenAll(ctx, c, logger(env.Stderr, c))
+	level := &slog.LevelVar{}
+	log := logger(env.Stderr, c, level)
+	manager := systemd.New(env.Environ)
+	passed, err := systemd.Listeners(env.Environ)
+	if err != nil {
+		return err
+	}
+	ls, err := listenAll(ctx, c, log, passed)
 	if err != nil {
 		return err
 	}
@@ -93,7 +105,7 @@ func serve(ctx context.Context, env *Env, c *config.Config, demo bool) error {
 	defer stopPacing()
 	go pace(collector, env.Environ)
 	broken := make(chan error, 2)
-	s, err := open(env, c, func(err error) { //nolint:contextcheck // what it starts ends with Close
+	s, err := open(env, c, log, func(err error) { //nolint:contextcheck // what it starts ends with Close
 		select {
 		case broken <- err:
 		default:
@@ -105,20 +117,17 @@ func serve(ctx context.Context, env *Env, c *config.Config, demo bool) error {
 	}
 	failed := ls.serve(s)
 	if err = greet(env.Stdout, s, c, ls, demo); err == nil {
-		select {
-		case <-ctx.Done():
-		case err = <-failed:
-		case err = <-broken:
-		}
+		again := &reloader{read: read, running: *c, level: level, log: log, manager: manager}
+		err = again.wait(ctx, failed, broken)
 	}
+	tell(log, manager.Stopping())
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
 	return errors.Join(err, s.Close(end))
 }
 
 // open opens the node in its data directory; failed is told what ends it.
-func open(env *Env, c *config.Config, failed func(error)) (*server.Server, error) {
-	log := logger(env.Stderr, c)
+func open(env *Env, c *config.Config, log *slog.Logger, failed func(error)) (*server.Server, error) {
 	st, err := server.OpenStorage(c.Data, log, failed)
 	if err != nil {
 		return nil, err
@@ -135,12 +144,19 @@ func open(env *Env, c *config.Config, failed func(error)) (*server.Server, error
 	return s, nil
 }
 
-func logger(w io.Writer, c *config.Config) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(c.LogLevel)) // Validate saw to it
+// logger writes in the format and from the level of a configuration; level
+// changes it.
+func logger(w io.Writer, c *config.Config, level *slog.LevelVar) *slog.Logger {
+	setLevel(level, c)
 	o := &slog.HandlerOptions{Level: level}
 	if c.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))
+}
+
+func setLevel(level *slog.LevelVar, c *config.Config) {
+	var l slog.Level
+	_ = l.UnmarshalText([]byte(c.LogLevel)) // Validate saw to it
+	level.Set(l)
 }

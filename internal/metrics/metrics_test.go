@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -185,9 +186,9 @@ func TestRabbitMQ(t *testing.T) {
 
 // TestMany measures scrapes of many queues, and how much memory they take.
 func TestMany(t *testing.T) {
-	many := 100_000
-	if testing.Short() || raceEnabled {
-		many = 5_000
+	many := 10_000
+	if n, err := strconv.Atoi(os.Getenv("QUEUES")); err == nil { // QUEUES=100000 measures
+		many = n
 	}
 	s := node(t, many)
 	for name, r := range map[string]metrics.Request{
@@ -233,4 +234,21 @@ func TestFamilies(t *testing.T) {
 			t.Errorf("family %s adds nothing", f)
 		}
 	}
+}
+
+// TestDashboard: every metric that the dashboard in dist asks for is there.
+func TestDashboard(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("../../dist/grafana/warren.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := scrape(t, node(t, 1), metrics.Request{})
+	names := regexp.MustCompile(`\b(?:rabbitmq|warren|go|process)_[a-z_]+\b`).FindAllString(string(b), -1)
+	for _, name := range names {
+		if name != "rabbitmq_node" && name != "rabbitmq_cluster" && !strings.Contains(text, "# TYPE "+name+" ") {
+			t.Errorf("%s is not there", name)
+		}
+	}
+	t.Logf("%d uses of metrics", len(names))
 }

@@ -47,11 +47,12 @@ type Options struct {
 	Listeners func() []Listener
 	// MaxConnections is the node's limit; 0: none.
 	MaxConnections int
-	// Ready tells whether the node serves; Draining, whether it sends its
-	// clients away; CertificateExpires, when its certificate ends, if it has
-	// one. Nil: it does; it does not; it has none.
-	Ready, Draining    func() bool
+	// Ready tells whether the node serves; CertificateExpires, when its
+	// certificate ends, if it has one. Nil: it does; it has none.
+	Ready              func() bool
 	CertificateExpires func() (time.Time, bool)
+	// Drainer sends the clients away; nil: nobody can.
+	Drainer Drainer
 }
 
 //go:generate go run ./gen
@@ -106,7 +107,7 @@ func (a *API) registry() []route {
 		a.overviewRoutes(), a.clusterRoutes(), a.roleRoutes(), a.vhostRoutes(), a.userRoutes(), a.permissionRoutes(),
 		a.exchangeRoutes(), a.queueRoutes(), a.bindingRoutes(), a.connectionRoutes(), a.healthRoutes(),
 		a.policyRoutes(), a.limitRoutes(), a.nodeRoutes(), a.channelRoutes(), a.consumerRoutes(), a.parameterRoutes(),
-		a.topicRoutes(), a.staticRoutes(), a.definitionRoutes(), a.metricRoutes(), a.delayedRoutes(),
+		a.topicRoutes(), a.staticRoutes(), a.definitionRoutes(), a.metricRoutes(), a.delayedRoutes(), a.drainRoutes(),
 	} {
 		all = append(all, list...)
 	}

@@ -134,9 +134,6 @@ func (a *API) certificateExpiration(c *call) (any, error) {
 	return healthy(nil), nil
 }
 
-// draining reports whether the node sends its clients away.
-func (a *API) draining() bool { return a.Draining != nil && a.Draining() }
-
 func (a *API) inService(*call) (any, error) {
 	if a.draining() {
 		return nil, &failed{reason: "Node is being put in maintenance"}

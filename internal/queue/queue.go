@@ -383,8 +383,8 @@ func (s *State) Return(c *Consumer, seqs []uint64, failed bool, fx *Effects) {
 	c.credit(n, fx)
 	s.order()
 	s.succeed(c, fx)
+	s.dropHead(fx) // before anybody else gets some, as RabbitMQ does
 	s.distribute(fx)
-	s.dropHead(fx)
 }
 
 // comesBack counts a delivery that came back, and removes the message when it

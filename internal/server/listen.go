@@ -25,13 +25,13 @@ func (s *Server) ServeLayered(l net.Listener, layers transport.Layers) error {
 	}
 	s.show(l, protocol, layers.TLS != nil)
 	if layers.TLS == nil && layers.Proxies == nil {
-		return s.serve(l, func(nc net.Conn) { session.Serve(&s.config, nc) })
+		return s.serve(l, s.unlessDraining(func(nc net.Conn) { session.Serve(&s.config, nc) }))
 	}
-	return s.serve(l, func(nc net.Conn) {
+	return s.serve(l, s.unlessDraining(func(nc net.Conn) {
 		if inner := s.unwrap(nc, &layers); inner != nil {
 			session.Serve(&s.config, inner)
 		}
-	})
+	}))
 }
 
 // unwrap takes the layers off a connection; nil: it was closed.
@@ -61,7 +61,7 @@ func (s *Server) ServeWebSocket(l net.Listener) error {
 		done := make(chan struct{})
 		if !s.start(nc, func(nc net.Conn) {
 			defer close(done)
-			session.Serve(&s.config, nc)
+			s.unlessDraining(func(nc net.Conn) { session.Serve(&s.config, nc) })(nc)
 		}) {
 			_ = nc.Close()
 			return

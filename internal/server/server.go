@@ -61,6 +61,7 @@ type Server struct {
 	later  *later
 	api    *mgmt.API
 	seats  chan struct{} // one for each connection, nil: no limit
+	drain  drain
 
 	mu        sync.Mutex // guards what follows
 	listeners []net.Listener

@@ -136,3 +136,6 @@ func (c *Conn) ChannelCount() int {
 	defer c.mu.Unlock()
 	return len(c.channels)
 }
+
+// Force ends the connection as an operator does (CONNECTION_FORCED).
+func (c *Conn) Force(reason string) { c.Close(amqp.CodeConnectionForced, reason) }

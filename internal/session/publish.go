@@ -252,15 +252,12 @@ func (c *Conn) publish(ch *channel, m *message) *amqp.Error {
 	if m.header.Flags != 0 {
 		if string(view.ReplyTo) == broker.ReplyQueue {
 			if err := c.request(ch, m); err != nil {
-				return at(err)
+				return c.refused(m, err)
 			}
 			msg.Content = m.content
 		}
-		if err := c.checkProperties(&view, &msg); err != nil {
-			return at(err)
-		}
-		if err := c.senderSelected(ch, m, &msg); err != nil {
-			return at(err)
+		if err := c.checkProperties(ch, m, &view, &msg); err != nil {
+			return c.refused(m, err)
 		}
 	}
 	if err := c.mayPublishBy(&msg); err != nil {
@@ -280,6 +277,15 @@ func (c *Conn) publish(ch *channel, m *message) *amqp.Error {
 		c.again.remember(ch, m.args, m.content[:m.headerLen], &msg)
 	}
 	return nil
+}
+
+// refused is the answer to a publish whose properties are wrong: RabbitMQ looks
+// at the exchange before it looks at them.
+func (c *Conn) refused(m *message, e *amqp.Error) *amqp.Error {
+	if missing := c.pub.Check(m.exchange); missing != nil {
+		e = missing
+	}
+	return e.At(amqp.IDBasicPublish)
 }
 
 // publishedOne is called for each message that is in the batch.
@@ -368,13 +374,16 @@ type written struct {
 
 // checkProperties checks the properties that the broker acts on and takes
 // them over.
-func (c *Conn) checkProperties(v *amqp.PropertyView, msg *broker.Message) *amqp.Error {
+func (c *Conn) checkProperties(ch *channel, m *message, v *amqp.PropertyView, msg *broker.Message) *amqp.Error {
 	if v.Expiration != nil {
 		ttl, err := broker.ParseExpiration(string(v.Expiration))
 		if err != nil {
 			return err
 		}
 		msg.Expires, msg.TTL = true, ttl
+	}
+	if err := c.senderSelected(ch, m, msg); err != nil {
+		return err
 	}
 	if len(v.UserID) > 0 && string(v.UserID) != c.identity.Role && !c.impersonator {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed,

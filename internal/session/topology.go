@@ -70,15 +70,8 @@ func (c *Conn) queueMethod(ch *channel, m amqp.Method) *amqp.Error {
 }
 
 func (c *Conn) queueDeclare(ch *channel, m *amqp.QueueDeclare) *amqp.Error {
-	name := m.Queue
-	if name == "" && m.Passive {
-		var err *amqp.Error
-		if name, err = ch.queueName(""); err != nil {
-			return err
-		}
-	}
 	q, err := c.vhost.DeclareQueue(c.actor.Load(), broker.QueueDeclare{
-		Name: name, Passive: m.Passive, Durable: m.Durable, Exclusive: m.Exclusive, AutoDelete: m.AutoDelete,
+		Name: m.Queue, Passive: m.Passive, Durable: m.Durable, Exclusive: m.Exclusive, AutoDelete: m.AutoDelete,
 		Arguments: m.Arguments,
 	})
 	if err != nil {

@@ -1,0 +1,89 @@
+package differential_test
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/warrenmq/warren/amqp"
+)
+
+var (
+	numbers = regexp.MustCompile(`\d+`)
+	quoted  = regexp.MustCompile(`"[^"]*"`)
+)
+
+// kind names a difference by the step and by the first line that differs.
+func (d *difference) kind() string {
+	what := "at the end"
+	if d.op != nil {
+		switch o := d.op.do.(type) {
+		case amqp.Method:
+			what = o.ID().String()
+		case publish:
+			what = "basic.publish"
+		case settle:
+			what = o.how
+		default:
+			what = strings.Fields(d.op.String())[0]
+		}
+	}
+	x, y := d.firstLines()
+	return what + ": " + brief(x) + " / " + brief(y)
+}
+
+// brief shortens a line to what does not depend on the script.
+func brief(s string) string {
+	if text, ok := strings.CutPrefix(s, "  0/"); ok {
+		s = text
+	}
+	if strings.Contains(s, "close") {
+		s = numbers.ReplaceAllString(s, "N")
+	} else {
+		s = numbers.ReplaceAllString(quoted.ReplaceAllString(s, `""`), "N")
+	}
+	return s[:min(len(s), 160)]
+}
+
+var argument = regexp.MustCompile(`inequivalent arg '[^']*' for queue '[^']*'`)
+
+// explain names a difference that is meant, or returns "". See README.md and
+// doc/compatibility.md.
+func (d *difference) explain(s *script) string {
+	w, r := d.firstLines()
+	switch {
+	case s.has(func(o op) bool {
+		p, ok := o.do.(publish)
+		return ok && strings.Contains(describe(&p.props), "BCC:array")
+	}) &&
+		strings.Contains(w+r, "x-death"):
+		return "dead letters are not routed by BCC"
+	case argument.FindString(w) != "" && argument.FindString(w) == argument.FindString(r):
+		return "tables, arrays and decimals in texts"
+	case s.quorum() && strings.Contains(r, "declare-ok") && strings.ReplaceAll(r, " ConsumerCount=1", "") == w:
+		return "basic.get counts as a consumer of a quorum queue"
+	case s.quorum() && strings.Contains(w, "Redelivered=true") && strings.Contains(r, "Redelivered=true"):
+		return "quorum queues redeliver in the order of return"
+	}
+	return ""
+}
+
+func (s *script) quorum() bool {
+	return s.has(func(o op) bool {
+		d, ok := o.do.(*amqp.QueueDeclare)
+		return ok && strings.Contains(describe(d), `"quorum"`)
+	})
+}
+
+func (s *script) has(what func(o op) bool) bool { return slices.ContainsFunc(s.ops, what) }
+
+// firstLines returns the first lines that differ.
+func (d *difference) firstLines() (warren, rabbit string) {
+	a, b := strings.Split(d.warren, "\n"), strings.Split(d.rabbit, "\n")
+	for i := range max(len(a), len(b)) {
+		if x, y := at(a, i), at(b, i); x != y {
+			return x, y
+		}
+	}
+	return "", ""
+}
