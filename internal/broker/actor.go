@@ -51,7 +51,7 @@ func (v *Vhost) CheckTopic(a *Actor, op auth.Op, exchange, key string) *amqp.Err
 // vhost, to configure it. There a role is granted to produce or to consume,
 // and binding belongs to both (ADR 0006).
 func (v *Vhost) checkBind(a *Actor, op auth.Op, kind Kind, name string) *amqp.Error {
-	if v.lenient && a.can(auth.Configure, name) {
+	if v.named() && a.can(auth.Configure, name) {
 		return nil
 	}
 	return v.Check(a, op, kind, name)

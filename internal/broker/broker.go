@@ -134,8 +134,8 @@ func (b *Broker) AddVhost(v meta.Vhost, wire string) *Vhost {
 		return v
 	}
 	next := maps.Clone(old)
-	next[ref] = b.newVhost(ref, wire, v.LenientRedeclare)
-	next[ref].Limit(v.Limits)
+	next[ref] = b.newVhost(ref, wire)
+	next[ref].Follow(v)
 	b.vhosts.Store(&next)
 	return next[ref]
 }

@@ -199,7 +199,7 @@ func (v *Vhost) equalExchange(x *Exchange, d *ExchangeDeclare) *amqp.Error {
 	if x.Type != d.Type {
 		return unequal("type", d.Type, x.Type)
 	}
-	if v.lenient && (x.Durable != d.Durable || x.AutoDelete != d.AutoDelete) {
+	if v.lenient.Load() && (x.Durable != d.Durable || x.AutoDelete != d.AutoDelete) {
 		v.logLenient(KindExchange, x.Name, x.Durable, x.AutoDelete)
 		d.Durable, d.AutoDelete = x.Durable, x.AutoDelete
 	}

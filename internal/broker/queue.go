@@ -288,7 +288,7 @@ func (v *Vhost) equalQueue(a *Actor, q *Queue, d *QueueDeclare) *amqp.Error {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "inequivalent arg '%s' for %s: received '%t' but current is '%t'",
 			arg, v.resource(KindQueue, q.Name), got, have)
 	}
-	if v.lenient && (q.Durable != d.Durable || q.AutoDelete != d.AutoDelete) {
+	if v.lenient.Load() && (q.Durable != d.Durable || q.AutoDelete != d.AutoDelete) {
 		v.logLenient(KindQueue, q.Name, q.Durable, q.AutoDelete)
 		d.Durable, d.AutoDelete = q.Durable, q.AutoDelete
 	}

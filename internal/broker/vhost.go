@@ -16,14 +16,13 @@ import (
 
 // Vhost is one isolated set of exchanges, queues and bindings.
 type Vhost struct {
-	ref     meta.VhostRef
-	wire    string // the name that clients use
-	lenient bool   // made in a named cluster: lenient redeclare
-	opts    *Options
-	memory  *Memory
-	rules   *rules
-	uids    *uids
-	env     env
+	ref    meta.VhostRef
+	wire   string // the name that clients use
+	opts   *Options
+	memory *Memory
+	rules  *rules
+	uids   *uids
+	env    env
 
 	undertakers sync.Pool // of *Publisher, for dead letters
 
@@ -33,7 +32,10 @@ type Vhost struct {
 	replies  replies // direct reply-to
 	// maxQueues is how many queues there may be; negative: no limit.
 	maxQueues atomic.Int64
-	counts    *VhostCounts
+	// lenient says that durable and auto-delete of what is there win over a
+	// declare.
+	lenient atomic.Bool
+	counts  *VhostCounts
 
 	mu       sync.Mutex // serialises changes of the topology, guards bindings
 	bindings bindings
@@ -64,9 +66,9 @@ func predeclared() []Exchange {
 	return list
 }
 
-func (b *Broker) newVhost(ref meta.VhostRef, wire string, lenient bool) *Vhost {
+func (b *Broker) newVhost(ref meta.VhostRef, wire string) *Vhost {
 	v := &Vhost{
-		ref: ref, wire: wire, lenient: lenient, opts: &b.opts, memory: b.memory, rules: b.rules, uids: b.uids,
+		ref: ref, wire: wire, opts: &b.opts, memory: b.memory, rules: b.rules, uids: b.uids,
 		noted: map[string]bool{}, env: b.env, counts: &VhostCounts{},
 	}
 	v.env.counts = v.counts
@@ -88,8 +90,14 @@ func (v *Vhost) Ref() meta.VhostRef { return v.ref }
 // Wire returns the name that clients use for the vhost.
 func (v *Vhost) Wire() string { return v.wire }
 
-// Limit sets what was set for the vhost.
-func (v *Vhost) Limit(q meta.Quota) { v.maxQueues.Store(q.Get(meta.LimitQueues)) }
+// named reports whether the vhost is in a named cluster.
+func (v *Vhost) named() bool { return v.wire != v.ref.Name }
+
+// Follow takes over what the definitions say about the vhost now.
+func (v *Vhost) Follow(m meta.Vhost) {
+	v.maxQueues.Store(m.Limits.Get(meta.LimitQueues))
+	v.lenient.Store(m.LenientRedeclare)
+}
 
 // Exchange finds an exchange.
 func (v *Vhost) Exchange(name string) (*Exchange, bool) { return v.top.Load().exchanges.Get(name) }

@@ -85,7 +85,7 @@ func (s *Server) changed(c meta.Change) {
 	case meta.VhostChanged:
 		if v, ok := s.broker.Vhost(ref); ok {
 			if m, err := s.store.Vhost(ref); err == nil {
-				v.Limit(m.Limits)
+				v.Follow(m)
 			}
 		}
 	case meta.ClusterCreated, meta.ClusterChanged, meta.ClusterDeleted:
