@@ -116,8 +116,8 @@ func TestRestoredPolicies(t *testing.T) {
 	v.RestorePolicies([]policy.Policy{{
 		Name: "p", ApplyTo: policy.All, Definition: policy.Definition{"alternate-exchange": "ae", "max-length": int64(3)},
 	}})
-	v.RestoreExchange(meta.Exchange{Name: "x", Type: "direct"}, Restored{})
-	v.RestoreQueue(meta.Queue{Name: "q", UID: 7}, Restored{}, Restored{})
+	v.RestoreExchange(meta.Exchange{Name: "x", Type: "direct"}, Restored{}, Restored{})
+	v.RestoreQueue(meta.Queue{Name: "q", UID: 7}, Restored{}, Restored{}, Restored{})
 	for _, name := range []string{"x", "amq.topic"} {
 		if x, ok := v.Exchange(name); !ok || x.alternate != "ae" {
 			t.Errorf("exchange %s has the alternate %q", name, x.alternate)
