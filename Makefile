@@ -11,7 +11,7 @@ help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## bin/warren, a static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/warren ./cmd/warren
+	CGO_ENABLED=0 $(GO) build -trimpath -pgo=cmd/warren/warren.pgo -ldflags "-s -w -X main.version=$(VERSION)" -o bin/warren ./cmd/warren
 
 package: build ## deb and rpm packages in bin/package
 	mkdir -p bin/package/man

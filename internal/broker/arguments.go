@@ -57,7 +57,6 @@ func queueArguments() map[string]argument {
 		"x-queue-master-locator":          {text, always},
 		"x-max-in-memory-length":          {number(0, 1<<62), always}, // ignored by RabbitMQ 4 too
 		"x-max-in-memory-bytes":           {number(0, 1<<62), always},
-		"x-cancel-on-ha-failover":         {anything, always},
 		"x-message-ttl":                   {number(0, maxMillis), always},
 		"x-expires":                       {number(1, maxMillis), always},
 		"x-max-length":                    {number(0, 1<<62), always},
@@ -252,7 +251,7 @@ func checkType(v any, _ amqp.Table) string {
 	switch {
 	case !ok:
 		return checkText(v)
-	case t == "classic", t == "quorum", t == "stream":
+	case t == "", t == "classic", t == "quorum", t == "stream": // RabbitMQ takes no name for no argument
 		return ""
 	}
 	return fmt.Sprintf(`"unsupported queue type '%s'"`, t)

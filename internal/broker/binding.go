@@ -210,15 +210,12 @@ func (v *Vhost) Unbind(a *Actor, b Binding) *amqp.Error {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if _, ok := v.Exchange(b.Source); !ok {
+	e := v.bindings.get(&b)
+	if e == nil {
 		return nil
 	}
 	if _, _, err := v.bindTarget(a, &b); err != nil && err.Code == amqp.CodeResourceLocked {
 		return err
-	}
-	e := v.bindings.get(&b)
-	if e == nil {
-		return nil
 	}
 	if e.durable {
 		if err := v.opts.Definitions.DeleteBinding(v.binding(&b)); err != nil {

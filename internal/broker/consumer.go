@@ -307,7 +307,7 @@ func (q *Queue) giveBack(c *Consumer, seqs []uint64, failed bool) {
 		q.mu.Unlock()
 		return
 	}
-	q.state.Return(c.inner(), seqs, failed, &q.fx)
+	q.state.Return(c.inner(), seqs, failed, q.env.now(), &q.fx)
 	q.unlock()
 }
 

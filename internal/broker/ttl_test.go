@@ -236,6 +236,22 @@ func TestTTL(t *testing.T) {
 		}
 		q.Return(nil, []uint64{d.Seq})
 		x.has("q")
+		x.publish("q", "b:10")
+		_, d, _, _, _ = x.v.Get(x.a, "q", false)
+		consumers := []*Consumer{{Tag: "t"}, {Tag: "u"}} // of several that wait, one is promised it
+		for _, c := range consumers {
+			if err := x.v.Consume(x.a, "q", c, &sleeper{}, func() {}); err != nil {
+				t.Fatal(err)
+			}
+			c.Take(10, 1<<20, nil)
+		}
+		x.pass(50)
+		q.Return(nil, []uint64{d.Seq})
+		for _, c := range consumers {
+			if ds := c.Take(10, 1<<20, nil); len(ds) != 0 {
+				t.Fatalf("%q is late", ds[0].Image)
+			}
+		}
 	})
 	t.Run("many", func(t *testing.T) {
 		t.Parallel()

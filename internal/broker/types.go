@@ -85,16 +85,25 @@ func inOrder(args amqp.Table) amqp.Table {
 // queueType returns the declared type; classic when none is named.
 func queueType(args amqp.Table) string {
 	if t, ok := args.Get("x-queue-type"); ok {
-		if s, ok := t.(string); ok {
+		if s, ok := t.(string); ok && s != "" {
 			return s
 		}
 	}
 	return "classic"
 }
 
-// checkForeign refuses arguments that belong to another type of queue.
+// checkForeign refuses arguments that belong to another type of queue, and what
+// is no type at all.
 func (v *Vhost) checkForeign(d *QueueDeclare) *amqp.Error {
 	t := queueType(d.Arguments)
+	if value, ok := d.Arguments.Get("x-queue-type"); ok {
+		if reason := checkType(value, nil); reason != "" {
+			return v.invalidArgument(d.Name, "x-queue-type", reason)
+		}
+	}
+	if d.generated && t == "quorum" {
+		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "Cannot declare a server-named queue for type rabbit_quorum_queue")
+	}
 	for _, key := range foreign[t] {
 		if _, ok := d.Arguments.Get(key); ok {
 			return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "invalid arg '%s' for %s of queue type rabbit_%s_queue",
@@ -110,9 +119,6 @@ func (v *Vhost) checkQueueType(d *QueueDeclare) *amqp.Error {
 	t := queueType(d.Arguments)
 	if t == "classic" {
 		return nil
-	}
-	if d.generated && t == "quorum" {
-		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "Cannot declare a server-named queue for type rabbit_quorum_queue")
 	}
 	property := ""
 	switch {

@@ -116,7 +116,7 @@ func (c *client) exportCommand() *cobra.Command {
 	}, func(ctx context.Context, ch *amqp091.Channel, o *consuming, args []string) (err error) {
 		out := c.env.Stdout
 		if len(args) > 1 && args[1] != "-" {
-			f, err := os.OpenFile(args[1], os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+			f, err := os.OpenFile(args[1], os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:forbidigo // the user's own file
 			if err != nil {
 				return err
 			}
@@ -128,8 +128,9 @@ func (c *client) exportCommand() *cobra.Command {
 		e.SetEscapeHTML(false)
 		p := c.newProgress("exported", 0)
 		defer p.end()
-		err = take(ctx, ch, args[0], o.count, remove, p, func(m *amqp091.Delivery) error { return e.Encode(lineOf(m)) }, w.Flush)
-		if err != nil {
+		t := taking{ch: ch, queue: args[0], most: o.count, remove: remove, progress: p, kept: w.Flush}
+		t.each = func(m *amqp091.Delivery) error { return e.Encode(lineOf(m)) }
+		if err := t.run(ctx); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintf(c.env.Stderr, "%d messages are exported\n", p.done)
@@ -139,23 +140,31 @@ func (c *client) exportCommand() *cobra.Command {
 	return cmd
 }
 
-// take gives each message that is ready to f. With remove they are
-// acknowledged, a part at a time, once kept has made sure that what f was
-// given stays; else they go back to the queue when the channel ends.
-func take(
-	ctx context.Context, ch *amqp091.Channel, queue string, most int, remove bool, p *progress,
-	f func(m *amqp091.Delivery) error, kept func() error,
-) error {
-	n, err := ready(ch, queue, most)
+// taking takes what is ready in a queue.
+type taking struct {
+	ch    *amqp091.Channel
+	queue string
+	most  int // 0: all
+	// remove acknowledges the messages, a part at a time, once kept has made sure
+	// that what each was given stays; else who is given them does, or they go
+	// back to the queue when the channel ends.
+	remove   bool
+	progress *progress
+	each     func(m *amqp091.Delivery) error
+	kept     func() error
+}
+
+func (t *taking) run(ctx context.Context) error {
+	n, err := ready(t.ch, t.queue, t.most)
 	if err != nil || n == 0 {
 		return err
 	}
-	p.total = n
-	if remove {
-		err = ch.Qos(inFlight, 0, false)
+	t.progress.total = n
+	if t.remove {
+		err = t.ch.Qos(inFlight, 0, false)
 	}
-	closed := ch.NotifyClose(make(chan *amqp091.Error, 1))
-	messages, err2 := ch.ConsumeWithContext(context.WithoutCancel(ctx), queue, "", false, false, false, false, nil)
+	closed := t.ch.NotifyClose(make(chan *amqp091.Error, 1))
+	messages, err2 := t.ch.ConsumeWithContext(context.WithoutCancel(ctx), t.queue, "", false, false, false, false, nil)
 	if err = errors.Join(err, err2); err != nil {
 		return err
 	}
@@ -163,27 +172,35 @@ func take(
 		select {
 		case m, ok := <-messages:
 			if !ok {
-				return endOf(closed, nil, queue)
+				return endOf(closed, nil, t.queue)
 			}
-			if err := f(&m); err != nil {
+			if err := t.take(&m, i == n || i%(inFlight/2) == 0); err != nil {
 				return err
 			}
-			if remove && (i%(inFlight/2) == 0 || i == n) {
-				if err := kept(); err != nil {
-					return err
-				}
-				if err := m.Ack(true); err != nil {
-					return err
-				}
-			}
-			p.add(1)
 		case <-time.After(time.Second): // others have taken the rest
-			return kept()
+			return t.kept()
 		case <-ctx.Done():
-			return errors.Join(kept(), fmt.Errorf("interrupted after %d of %d", p.done, n))
+			return errors.Join(t.kept(), fmt.Errorf("interrupted after %d of %d", t.progress.done, n))
 		}
 	}
-	return kept()
+	return t.kept()
+}
+
+// take takes one message; full says that a part has come together.
+func (t *taking) take(m *amqp091.Delivery, full bool) error {
+	if err := t.each(m); err != nil {
+		return err
+	}
+	if t.remove && full {
+		if err := t.kept(); err != nil {
+			return err
+		}
+		if err := m.Ack(true); err != nil {
+			return err
+		}
+	}
+	t.progress.add(1)
+	return nil
 }
 
 func (c *client) importCommand() *cobra.Command {
@@ -194,7 +211,7 @@ func (c *client) importCommand() *cobra.Command {
 	}, func(ctx context.Context, ch *amqp091.Channel, o *consuming, args []string) error {
 		in := c.env.Stdin
 		if len(args) > 0 && args[0] != "-" {
-			f, err := os.Open(args[0])
+			f, err := os.Open(args[0]) //nolint:forbidigo // the user's own file
 			if err != nil {
 				return err
 			}
@@ -255,7 +272,11 @@ func (c *client) moveCommand() *cobra.Command {
 		}
 		p := c.newProgress("moved", 0)
 		defer p.end()
-		if err := c.move(ctx, ch, o, args, exchange, key, p); err != nil {
+		to := moving{exchange, key}
+		if len(args) > 1 {
+			to = moving{"", args[1]}
+		}
+		if err := to.run(ctx, ch, args[0], o.count, p); err != nil {
 			return err
 		}
 		return c.done("%d messages are moved", p.done)
@@ -265,29 +286,29 @@ func (c *client) moveCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *client) move(
-	ctx context.Context, ch *amqp091.Channel, o *consuming, args []string, exchange, key string, p *progress,
-) error {
+// moving is where messages go.
+type moving struct{ exchange, key string }
+
+func (m *moving) run(ctx context.Context, ch *amqp091.Channel, queue string, most int, p *progress) error {
 	s, err := newSending(ch)
 	if err != nil {
 		return err
 	}
 	counted := &progress{now: p.now, w: io.Discard} // what was taken; p is what has arrived
-	err = take(ctx, ch, args[0], o.count, false, counted, func(m *amqp091.Delivery) error {
+	t := taking{ch: ch, queue: queue, most: most, progress: counted, kept: func() error { return nil }}
+	t.each = func(d *amqp091.Delivery) error {
 		p.total = counted.total
-		to := key
-		if len(args) > 1 {
-			to = args[1]
-		} else if to == "" {
-			to = m.RoutingKey
+		key := m.key
+		if key == "" {
+			key = d.RoutingKey
 		}
-		copied, tag := lineOf(m), m.DeliveryTag
-		return s.send(ctx, exchange, to, copied.publishing(), func() error {
+		copied, tag := lineOf(d), d.DeliveryTag
+		return s.send(ctx, m.exchange, key, copied.publishing(), func() error {
 			p.add(1)
 			return ch.Ack(tag, false)
 		})
-	}, func() error { return nil })
-	return errors.Join(err, s.wait(ctx, 0))
+	}
+	return errors.Join(t.run(ctx), s.wait(ctx, 0))
 }
 
 // sending publishes with confirms, some at a time.

@@ -69,8 +69,13 @@ func (c *client) healthCommand() *cobra.Command {
 
 func channelCommand(c *client) *cobra.Command {
 	columns := []column{
-		{"CHANNEL", "name"}, {"USER", "user"}, {"VHOST", "vhost"}, {"CONSUMERS", "consumer_count"}, {"PREFETCH", "prefetch_count"},
-		{"UNACKED", "messages_unacknowledged"}, {"UNCONFIRMED", "messages_unconfirmed"},
+		{"CHANNEL", "name"},
+		{"USER", "user"},
+		{"VHOST", "vhost"},
+		{"CONSUMERS", "consumer_count"},
+		{"PREFETCH", "prefetch_count"},
+		{"UNACKED", "messages_unacknowledged"},
+		{"UNCONFIRMED", "messages_unconfirmed"},
 	}
 	return noun("channel", "What connections carry",
 		c.lister(&cobra.Command{Use: "list", Short: "List the channels", Args: args(), Example: "  warren channel list --watch 2s"},

@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	amqp091 "github.com/rabbitmq/amqp091-go"
 	"github.com/spf13/cobra"
 )
 
@@ -92,6 +94,30 @@ func TestOperate(t *testing.T) {
 	s.must("api", "DELETE", "/api/queues/%2F/q")
 	s.fails(1, "no such object", "api", "GET", "/api/queues/%2F/q")
 	s.fails(2, "none of", "api", "PATCH", "/api/queues")
+}
+
+// TestDrain sends the clients away, and takes them again.
+func TestDrain(t *testing.T) {
+	dir, out := serving(t)
+	s := &session{t, dir}
+	address := regexp.MustCompile(`AMQP on ([0-9.:]+)`).FindStringSubmatch(out.String())
+	conn, err := amqp091.Dial("amqp://guest:guest@" + address[1] + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := conn.NotifyClose(make(chan *amqp091.Error, 1))
+	s.has("all clients have gone", "drain", "--seconds", "1")
+	if e := <-gone; e == nil || e.Code != 320 {
+		t.Errorf("the client was told %v", e)
+	}
+	if _, err := amqp091.Dial("amqp://guest:guest@" + address[1] + "/"); err == nil {
+		t.Error("a drained node takes a client")
+	}
+	s.has("takes clients again", "drain", "--end")
+	if conn, err = amqp091.Dial("amqp://guest:guest@" + address[1] + "/"); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
 }
 
 // TestMessages sends messages through files and from queue to queue.

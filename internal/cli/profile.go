@@ -84,7 +84,7 @@ func (c *client) saveProfiles(all map[string]profile) error {
 	if err := os.WriteFile(path+".new", b, 0o600); err != nil { // it may hold a password
 		return err
 	}
-	return os.Rename(path+".new", path)
+	return os.Rename(path+".new", path) //nolint:forbidigo // the user's own file, of no node
 }
 
 // useProfile lets a profile say what no flag and no variable says.

@@ -28,7 +28,8 @@ type progress struct {
 
 // newProgress begins to show the progress of total things on standard error.
 func (c *client) newProgress(what string, total int) *progress {
-	p := &progress{w: c.env.Stderr, now: time.Now, what: what, total: total, live: isTerminal(c.env.Stderr)}
+	p := &progress{w: c.env.Stderr, now: time.Now, //nolint:forbidigo // how long people wait is wall-clock time
+		what: what, total: total, live: isTerminal(c.env.Stderr)}
 	p.begun = p.now()
 	p.shown = p.begun
 	return p

@@ -41,6 +41,7 @@ func TestExamples(t *testing.T) {
 			line = strings.ReplaceAll(line, "$(pidof warren)", "1")
 			line, _, _ = strings.Cut(strings.TrimSpace(line), " | ")
 			line, _, _ = strings.Cut(line, " || ")
+			line, _, _ = strings.Cut(line, " && ")
 			line, _, _ = strings.Cut(line, " > ")
 			line, _, _ = strings.Cut(line, " < ")
 			words := shellWords(line)

@@ -67,7 +67,7 @@ func newRoot(env *Env) *cobra.Command {
 		exchangeCommand(c), queueCommand(c), bindingCommand(c), connectionCommand(c),
 		channelCommand(c), consumerCommand(c), policyCommand(c), permissionCommand(c), limitCommand(c), parameterCommand(c),
 		publishCommand(c), getCommand(c), consumeCommand(c), messageCommand(c), definitionsCommand(c),
-		overviewCommand(c), topCommand(c), nodeCommand(c), apiCommand(c), profileCommand(c), configCommand(c),
+		overviewCommand(c), topCommand(c), nodeCommand(c), apiCommand(c), drainCommand(c), profileCommand(c), configCommand(c),
 		benchCommand(env), inspectCommand(env),
 	)
 	root.AddCommand(manCommand(c, root))

@@ -3,8 +3,10 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"os/signal"
 	"syscall"
 	"time"
@@ -115,6 +117,10 @@ func serve(ctx context.Context, env *Env, c *config.Config, read func() (config.
 		ls.close()
 		return err
 	}
+	if err := load(s, c.LoadDefinitions, log); err != nil {
+		ls.close()
+		return errors.Join(err, s.Close(ctx))
+	}
 	failed := ls.serve(s)
 	if err = greet(env.Stdout, s, c, ls, demo); err == nil {
 		again := &reloader{read: read, running: *c, level: level, log: log, manager: manager}
@@ -136,12 +142,33 @@ func open(env *Env, c *config.Config, log *slog.Logger, failed func(error)) (*se
 		Logger: log, Storage: st, Failed: failed, Version: env.Version, ClusterName: "warren", Heartbeat: c.Heartbeat,
 		MaxMessageSize: c.MaxMessageSize, MemoryLimit: c.MemoryLimit, HotWindow: c.HotWindow, MaxConnections: c.MaxConnections, Address: c.Advertise,
 		Data:             c.Data,
+		Effective:        c.Map(),
 		CertificateLogin: auth.CertificateLogin(c.TLSLogin),
 	})
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
 	return s, nil
+}
+
+// load takes in the file of definitions that the configuration names.
+func load(s *server.Server, path string, log *slog.Logger) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.Open(path) //nolint:gosec,forbidigo // the operator names the file, which is only read
+	if err != nil {
+		return fmt.Errorf("load_definitions: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	notes, err := s.Load(f)
+	for _, n := range notes {
+		log.Info("definitions", slog.String("file", path), slog.String("note", n))
+	}
+	if err != nil {
+		return fmt.Errorf("load_definitions %s: %w", path, err)
+	}
+	return nil
 }
 
 // logger writes in the format and from the level of a configuration; level

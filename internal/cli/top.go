@@ -86,7 +86,7 @@ func (c *client) top(ctx context.Context, by string, every time.Duration, once b
 	for again := time.NewTicker(every); ; {
 		v, err := c.look(ctx, by)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // interrupted
+			return nil
 		}
 		if err != nil {
 			return err
@@ -144,12 +144,12 @@ func (c *client) showTop(v *topView, live bool) error {
 	fmt.Fprintf(&b, "%.0f/s published, %.0f/s delivered, %.0f/s acknowledged; %d ready, %d unacknowledged\n\n",
 		o.Stats.Publish.Rate, o.Stats.Deliver.Rate, o.Stats.Ack.Rate, o.Depth.Ready, o.Depth.Unacked)
 	tw := tabwriter.NewWriter(&b, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(tw, "QUEUE\tVHOST\tREADY\tUNACKED\tCONSUMERS\tIN/S\tOUT/S\tACK/S")
+	_, _ = fmt.Fprintln(tw, "QUEUE\tVHOST\tREADY\tUNACKED\tCONSUMERS\tIN/S\tOUT/S\tACK/S")
 	for i, q := range v.Queues {
 		if i == rows {
 			break
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%d\t%.0f\t%.0f\t%.0f\n", cell(q.Name), cell(q.Vhost), q.Ready, q.Unacked, q.Consumers,
+		_, _ = fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%d\t%.0f\t%.0f\t%.0f\n", cell(q.Name), cell(q.Vhost), q.Ready, q.Unacked, q.Consumers,
 			q.Stats.Publish.Rate, q.Stats.Deliver.Rate, q.Stats.Ack.Rate)
 	}
 	if err := tw.Flush(); err != nil {

@@ -36,19 +36,19 @@ func (c *client) reading(cmd *cobra.Command, run func(ctx context.Context, args 
 func (c *client) watch(ctx context.Context, every time.Duration, run func(ctx context.Context) error) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	out, clear := c.env.Stdout, isTerminal(c.env.Stdout)
+	out, live := c.env.Stdout, isTerminal(c.env.Stdout)
 	defer func() { c.env.Stdout = out }()
 	for again := time.NewTicker(every); ; {
 		var shown bytes.Buffer
 		c.env.Stdout = &shown
 		err := run(ctx)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // interrupted
+			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if clear {
+		if live {
 			shown = *bytes.NewBufferString(home + shown.String() + eraseBelow)
 		}
 		if _, err := io.Copy(out, &shown); err != nil {

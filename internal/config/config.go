@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -51,6 +52,9 @@ type Config struct {
 	Metrics string `yaml:"metrics"`
 	// Advertise is the address that is shown to clients; empty: AMQP.
 	Advertise string `yaml:"advertise"`
+	// LoadDefinitions is a file of definitions, RabbitMQ's or Warren's, that the
+	// node takes in at each start before it serves; empty: none.
+	LoadDefinitions string `yaml:"load_definitions"`
 	// Heartbeat is proposed to clients, in seconds.
 	Heartbeat int `yaml:"heartbeat"`
 	// MaxMessageSize bounds a message's body, in bytes.
@@ -104,7 +108,7 @@ const envPrefix = "WARREN_"
 // environment overlays c with WARREN_… variables.
 func (c *Config) environment(environ []string) error {
 	texts := map[string]*string{
-		"DATA": &c.Data, "AMQP": &c.AMQP, "HTTP": &c.HTTP, "METRICS": &c.Metrics, "ADVERTISE": &c.Advertise,
+		"DATA": &c.Data, "AMQP": &c.AMQP, "HTTP": &c.HTTP, "METRICS": &c.Metrics, "LOAD_DEFINITIONS": &c.LoadDefinitions, "ADVERTISE": &c.Advertise,
 		"AMQPS": &c.AMQPS, "TLS_CERT": &c.TLSCert, "TLS_KEY": &c.TLSKey, "TLS_CLIENT_CA": &c.TLSClientCA,
 		"TLS_CLIENTS": &c.TLSClients, "TLS_LOGIN": &c.TLSLogin, "AMQP_PROXIES": &c.AMQPProxies,
 		"AMQPS_PROXIES": &c.AMQPSProxies, "WS": &c.WS, "WSS": &c.WSS,
@@ -138,6 +142,16 @@ func (c *Config) environment(environ []string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Map returns the configuration by its keys.
+func (c *Config) Map() map[string]any {
+	all := map[string]any{}
+	v := reflect.ValueOf(c).Elem()
+	for i := range v.NumField() {
+		all[v.Type().Field(i).Tag.Get("yaml")] = v.Field(i).Interface()
+	}
+	return all
 }
 
 // Validate says all that is wrong with c at once.

@@ -86,7 +86,7 @@ func checkHeader(b []byte, id uint64) (prev before, ok bool, err error) {
 	}
 	ok = binary.LittleEndian.Uint64(b[12:]) == id && binary.LittleEndian.Uint32(b[28:]) == checksum(id, b[:28])
 	field := binary.LittleEndian.Uint64(b[20:])
-	return before{uint16(field >> stepShift), int64(field & (1<<stepShift - 1))}, ok, nil //nolint:gosec // checked by its checksum
+	return before{uint16(field >> stepShift), int64(field & (1<<stepShift - 1))}, ok, nil
 }
 
 // seal fills in the header of the frame b.

@@ -160,43 +160,47 @@ func arrange[T any](items []T, from, to int, l *Lister[T], q *query) error {
 		part(items, from, to, func(a, b T) int { return sign * l.Order(a, b) })
 		return nil
 	}
-	type keyed struct {
-		item T
-		key  any
-		n    float64
-		s    string
+	if number, ok := l.Keys[q.sort]; ok {
+		arrangeBy(items, from, to, number, ordered(cmp.Compare[float64], sign), l.Order)
+		return nil
 	}
-	number, quick := l.Keys[q.sort]
-	text, quicker := l.Texts[q.sort]
+	if text, ok := l.Texts[q.sort]; ok {
+		arrangeBy(items, from, to, text, ordered(strings.Compare, sign), l.Order)
+		return nil
+	}
 	path, err := parseColumn(q.sort)
 	if err != nil {
 		return err
 	}
+	arrangeBy(items, from, to, func(t T) any { return q.find.at(l.View(t), path) }, ordered(compareKeys, sign), l.Order)
+	return nil
+}
+
+// arrangeBy is arrange by a key that is read once an item; equal ones are in
+// the usual order.
+func arrangeBy[T, K any](items []T, from, to int, key func(T) K, by func(a, b K) int, order func(a, b T) int) {
+	type keyed struct {
+		key  K
+		item T
+	}
 	all := make([]keyed, len(items))
 	for i, t := range items {
-		switch {
-		case quick:
-			all[i] = keyed{item: t, n: number(t)}
-		case quicker:
-			all[i] = keyed{item: t, s: text(t)}
-		default:
-			all[i] = keyed{item: t, key: q.find.at(l.View(t), path)}
-		}
+		all[i] = keyed{key(t), t}
 	}
 	part(all, from, to, func(a, b keyed) int {
-		by := cmp.Or(cmp.Compare(a.n, b.n), strings.Compare(a.s, b.s))
-		if by == 0 && !quick && !quicker {
-			by = compareKeys(a.key, b.key)
+		if by := by(a.key, b.key); by != 0 {
+			return by
 		}
-		if by == 0 {
-			return l.Order(a.item, b.item)
-		}
-		return sign * by
+		return order(a.item, b.item)
 	})
 	for i := range all {
 		items[i] = all[i].item
 	}
-	return nil
+}
+
+// ordered is a comparison, the other way round when sign is -1.
+func ordered[K any](compare func(a, b K) int, sign int) func(a, b K) int {
+	return func(a, b K) int { return sign * compare(a, b) }
 }
 
 // compareKeys orders values as Erlang does: numbers, then booleans and null,
@@ -227,6 +231,10 @@ func keyOf(v any) (rank int, n float64, s string) {
 // part sorts only as far as items[from:to] needs it.
 func part[T any](items []T, from, to int, compare func(a, b T) int) {
 	const few = 32
+	if to*8 < len(items) {
+		least(items, to, compare)
+		items = items[:to]
+	}
 	for len(items) > few && from < to {
 		if from <= 0 && to >= len(items) {
 			break
@@ -247,6 +255,40 @@ func part[T any](items []T, from, to int, compare func(a, b T) int) {
 	}
 	if from < to {
 		slices.SortFunc(items, compare)
+	}
+}
+
+// least moves the n least items to the front, in no order: a heap of n, the
+// greatest on top, that all others are compared with once.
+func least[T any](items []T, n int, compare func(a, b T) int) {
+	if n == 0 {
+		return
+	}
+	heap := items[:n]
+	down := func(i int) {
+		for {
+			child := 2*i + 1
+			if child >= n {
+				return
+			}
+			if child+1 < n && compare(heap[child+1], heap[child]) > 0 {
+				child++
+			}
+			if compare(heap[child], heap[i]) <= 0 {
+				return
+			}
+			heap[i], heap[child] = heap[child], heap[i]
+			i = child
+		}
+	}
+	for i := n/2 - 1; i >= 0; i-- {
+		down(i)
+	}
+	for i := n; i < len(items); i++ {
+		if compare(items[i], heap[0]) < 0 {
+			items[i], heap[0] = heap[0], items[i]
+			down(0)
+		}
 	}
 }
 

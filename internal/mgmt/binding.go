@@ -157,7 +157,7 @@ func (a *API) bind(kind broker.Kind) func(*call) (any, error) {
 		if e := v.Bind(c.actor(v), b); e != nil {
 			return nil, e
 		}
-		return created{location: url.PathEscape(b.Destination) + "/" + propertiesKey(&b)}, nil
+		return created{location: url.PathEscape(b.Destination) + "/" + url.QueryEscape(propertiesKey(&b))}, nil
 	}
 }
 

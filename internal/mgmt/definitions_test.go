@@ -179,3 +179,20 @@ func TestImportMany(t *testing.T) {
 	}
 	t.Logf("10000 objects in %d ms", took.Milliseconds())
 }
+
+// TestLoad: what a node takes in at its start.
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	notes, err := n.Load(strings.NewReader(fixture(t, "definitions-4.3.6.json")))
+	if err != nil || len(notes) != 1 || !strings.Contains(notes[0], "amq.rabbitmq.log") {
+		t.Errorf("%v, %v", notes, err)
+	}
+	_, err = n.Load(strings.NewReader(`{"queues":[{"name":"q","vhost":"nowhere"}],"parameters":[{"vhost":"/","component":"shovel","name":"s","value":{}}]}`))
+	if err == nil || !strings.Contains(err.Error(), "there is no vhost 'nowhere'") || !strings.Contains(err.Error(), "component shovel not found") {
+		t.Errorf("refusals: %v", err)
+	}
+	if _, err := n.Load(strings.NewReader("")); err == nil {
+		t.Error("an empty file is taken")
+	}
+}

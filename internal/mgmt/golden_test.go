@@ -85,9 +85,7 @@ func differences() map[string]string {
 		"ssl_cipher": "null or text", "ssl_hash": "null or text", "ssl_key_exchange": "null or text", "ssl_protocol": "null or text",
 		"peer_cert_subject": "null or text", "peer_cert_issuer": "null or text", "peer_cert_serial_number": "null or text",
 		"peer_cert_validity": "null or text",
-		"stream_queue_procs": "Erlang's", "stream_queue_replica_reader_procs": "Erlang's", "stream_queue_coordinator_procs": "Erlang's",
-		"quorum_queue_dlx_procs": "Erlang's", "metadata_store": "Erlang's", "metadata_store_ets": "Erlang's", "quorum_ets": "Erlang's",
-		"incoming": "by exchange and queue: not counted", "deliveries": "by channel and queue: not counted",
+		"incoming":           "by exchange and queue: not counted", "deliveries": "by channel and queue: not counted",
 		"publishes": "by channel and exchange: not counted", "outgoing": "by exchange and queue: not counted",
 	}
 }

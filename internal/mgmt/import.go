@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -88,13 +89,39 @@ func (a *API) importAll(c *call) (any, error) {
 		return nil, err
 	}
 	m := &importer{api: a, call: c, all: c.flag("report")}
+	m.everything(d)
+	return m.answer(d)
+}
+
+// Load takes in a file of definitions for the owner of the node, and says what
+// was changed or left out; refused objects are an error.
+func (a *API) Load(r io.Reader) (notes []string, err error) {
+	d := &definitions{}
+	if err := decodeDefinitions(r, d); err != nil {
+		return nil, err
+	}
+	m := &importer{api: a, call: &call{caller: &caller{owner: true}, api: a}}
+	m.everything(d)
+	var refused []error
+	for _, o := range m.report.Objects {
+		text := fmt.Sprintf("%s '%s' %s: %s", o.Kind, o.Name, o.Result, o.Detail)
+		if o.Result == resultRefused {
+			refused = append(refused, errors.New(text))
+		} else {
+			notes = append(notes, text)
+		}
+	}
+	return notes, errors.Join(refused...)
+}
+
+// everything takes in what a file of the installation has.
+func (m *importer) everything(d *definitions) {
 	m.vhosts(d)
 	m.users(d)
 	for _, g := range d.GlobalParameters {
 		m.global(&g)
 	}
 	m.objects(d)
-	return m.answer(d)
 }
 
 func (a *API) importVhost(c *call) (any, error) {

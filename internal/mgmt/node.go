@@ -92,6 +92,7 @@ func (a *API) contextViews() []contextView {
 // nodeSample is what is kept of the node every few seconds.
 type nodeSample struct {
 	process   process.Stats
+	sockets   int
 	routines  int
 	gcs       uint32
 	connected churnSample
@@ -120,7 +121,10 @@ func (a *API) Sample() {
 }
 
 func (a *API) nodeSample() nodeSample {
-	s := nodeSample{process: process.Read(a.Data), routines: runtime.NumGoroutine(), connected: a.churnSample()}
+	s := nodeSample{
+		process: process.Read(a.Data), routines: runtime.NumGoroutine(), connected: a.churnSample(),
+		sockets: len(a.Registry.Living()) + len(a.listeners()),
+	}
 	var gc debug.GCStats
 	debug.ReadGCStats(&gc)
 	s.gcs = uint32(gc.NumGC & (1<<31 - 1))
@@ -301,8 +305,8 @@ func (a *API) nodeView(s span) nodeView {
 			Memory: memory.Used(), MemoryDetails: of(func(n *nodeSample) float64 { return float64(n.process.Resident) }),
 			MemoryLimit: memory.Limit(), MemoryAlarm: memory.Over(), Resident: now.process.Resident,
 			Files: now.process.Files, FilesDetails: of(func(n *nodeSample) float64 { return float64(n.process.Files) }),
-			MaxFiles: now.process.MaxFiles, Sockets: now.process.Sockets,
-			SocketsDetails: of(func(n *nodeSample) float64 { return float64(n.process.Sockets) }), MaxSockets: now.process.MaxFiles,
+			MaxFiles: now.process.MaxFiles, Sockets: uint64(now.sockets), //nolint:gosec // a length
+			SocketsDetails: of(func(n *nodeSample) float64 { return float64(n.sockets) }), MaxSockets: now.process.MaxFiles,
 			DiskFree: now.process.DiskFree, DiskFreeDetails: of(func(n *nodeSample) float64 { return float64(n.process.DiskFree) }),
 			DiskAlarm: reason != "" && !memory.Over(), Routines: now.routines,
 			RoutinesDetails: of(func(n *nodeSample) float64 { return float64(n.routines) }), MaxRoutines: 1 << 20,
@@ -362,7 +366,8 @@ func (a *API) memory() map[string]any {
 	return map[string]any{
 		"binary": used, "other_proc": other, "connection_readers": 0, "connection_writers": 0, "connection_channels": 0,
 		"connection_other": 0, "queue_procs": 0, "quorum_queue_procs": 0, "plugins": 0, "metrics": 0, "mgmt_db": 0, "mnesia": 0,
-		"msg_index": 0, "code": 0, "atom": 0, "other_ets": 0, "other_system": m.StackInuse + m.GCSys + m.OtherSys,
+		"stream_queue_procs": 0, "stream_queue_replica_reader_procs": 0, "stream_queue_coordinator_procs": 0,
+		"quorum_queue_dlx_procs": 0, "metadata_store": 0, "metadata_store_ets": 0, "quorum_ets": 0, "msg_index": 0, "code": 0, "atom": 0, "other_ets": 0, "other_system": m.StackInuse + m.GCSys + m.OtherSys,
 		"allocated_unused": m.HeapIdle - m.HeapReleased, "reserved_unallocated": m.HeapReleased, "strategy": "rss",
 		"total": map[string]uint64{"erlang": m.HeapAlloc, "rss": process.Read("").Resident, "allocated": m.Sys - m.HeapReleased},
 	}

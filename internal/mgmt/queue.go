@@ -91,8 +91,9 @@ type queueDetails struct {
 
 // queueHandle is a queue and where it is.
 type queueHandle struct {
-	v *broker.Vhost
-	q *broker.Queue
+	v    *broker.Vhost
+	q    *broker.Queue
+	name string // of q: comparing need not look there
 }
 
 // queueWant is how much of a queue a request wants to see.
@@ -216,16 +217,16 @@ func (a *API) queueLister(want *queueWant) *listing.Lister[queueHandle] {
 	}
 	type s = broker.QueueSample
 	return &listing.Lister[queueHandle]{
-		Name: func(h queueHandle) string { return h.q.Name },
+		Name: func(h queueHandle) string { return h.name },
 		Order: func(a, b queueHandle) int {
 			if a.v != b.v {
 				return strings.Compare(a.v.Wire(), b.v.Wire())
 			}
-			return strings.Compare(a.q.Name, b.q.Name)
+			return strings.Compare(a.name, b.name)
 		},
 		View: func(h queueHandle) any { return a.queueView(h.v, h.q, want) },
 		Texts: map[string]func(queueHandle) string{
-			"name": func(h queueHandle) string { return h.q.Name }, "vhost": func(h queueHandle) string { return h.v.Wire() },
+			"name": func(h queueHandle) string { return h.name }, "vhost": func(h queueHandle) string { return h.v.Wire() },
 			"type": func(h queueHandle) string { return h.q.Type() },
 		},
 		Keys: map[string]func(queueHandle) float64{
@@ -262,7 +263,7 @@ func (a *API) listQueues(c *call) (any, error) {
 			items = make([]queueHandle, 0, len(queues))
 		}
 		for _, q := range queues {
-			items = append(items, queueHandle{v, q})
+			items = append(items, queueHandle{v, q, q.Name})
 		}
 	}
 	return listing.List(c.req.URL.Query(), items, a.queueLister(want))

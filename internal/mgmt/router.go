@@ -67,7 +67,7 @@ func (r *router) find(method string, parts, values []string) (found *route, _, a
 		}
 		allow = a
 	}
-	if r.any != nil && parts[0] != "" {
+	if r.any != nil { // also of nothing: the default exchange's name
 		t, v, a := r.any.find(method, parts[1:], append(slices.Clip(values), parts[0]))
 		if t != nil {
 			return t, v, nil

@@ -22,6 +22,7 @@ func (a *API) staticRoutes() []route {
 		{http.MethodGet, "/api/auth/attempts/{node}", needAdmin, a.authAttempts},
 		{http.MethodDelete, "/api/auth/attempts/{node}", needAdmin, a.resetAttempts},
 		{http.MethodGet, "/api/auth/attempts/{node}/source", needAdmin, a.attemptSources},
+		{http.MethodGet, "/api/config/effective", needAdmin, a.effective},
 		{http.MethodGet, "/api/auth/hash_password/{password}", needAdmin, hashPassword},
 	}
 }
@@ -90,6 +91,14 @@ func (a *API) deprecated(c *call) (any, error) {
 		list = append(list, feature{Name: f[0], State: f[1], Phase: f[2], Provider: "warren"})
 	}
 	return listing.Views(c.req.URL.Query(), list, func(f feature) string { return f.Name })
+}
+
+// effective is the configuration that is in force.
+func (a *API) effective(*call) (any, error) {
+	if a.Effective == nil {
+		return map[string]any{}, nil
+	}
+	return a.Effective, nil
 }
 
 // attempts counts logins at the API.

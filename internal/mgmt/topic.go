@@ -78,7 +78,7 @@ func (a *API) getTopicPermissions(c *call) (any, error) {
 	all := a.topicViews(list, func(p *meta.TopicPermission) bool {
 		return p.Vhost == ref && (exchange == "" || exchange == p.Exchange)
 	})
-	if exchange != "" && len(all) == 0 {
+	if len(all) == 0 {
 		return nil, errMissing()
 	}
 	return all, nil

@@ -421,7 +421,7 @@ func (x *machine) rejectThose(i int, seqs []uint64) {
 }
 
 func (x *machine) returnThose(i int, seqs []uint64, failed bool) {
-	x.s.Return(x.consumer(i), seqs, failed, &x.fx)
+	x.s.Return(x.consumer(i), seqs, failed, 0, &x.fx)
 	var gone []uint64
 	for _, seq := range seqs {
 		x.m.state[seq], x.m.redel[seq] = stateReady, true
@@ -610,7 +610,7 @@ func TestLimits(t *testing.T) {
 		if s.Ready() != 3 || s.Unacked() != 2 {
 			t.Fatalf("%d ready, %d unacked", s.Ready(), s.Unacked())
 		}
-		s.Return(c, []uint64{7, 8}, false, &fx)
+		s.Return(c, []uint64{7, 8}, false, 0, &fx)
 		if s.Ready() != 3 || s.Unacked() != 0 {
 			t.Fatalf("after a return %d ready", s.Ready())
 		}

@@ -359,9 +359,10 @@ func (s *State) Reject(c *Consumer, seqs []uint64, fx *Effects) {
 
 // Return puts unacknowledged messages back to their old places, marked as
 // redelivered. Failed says that their consumer could not cope with them: of
-// those for which that was once too often dies what comes back. For messages
+// those for which that was once too often dies what comes back, and what has
+// expired by now, in Unix milliseconds, is not given to others. For messages
 // taken by Get, c is nil.
-func (s *State) Return(c *Consumer, seqs []uint64, failed bool, fx *Effects) {
+func (s *State) Return(c *Consumer, seqs []uint64, failed bool, now int64, fx *Effects) {
 	n := 0
 	for _, seq := range seqs {
 		sl := s.slots.get(seq)
@@ -383,6 +384,9 @@ func (s *State) Return(c *Consumer, seqs []uint64, failed bool, fx *Effects) {
 	c.credit(n, fx)
 	s.order()
 	s.succeed(c, fx)
+	if s.slots.calendar.used && s.slots.due() <= now {
+		s.Expire(now, fx)
+	}
 	s.dropHead(fx) // before anybody else gets some, as RabbitMQ does
 	s.distribute(fx)
 }

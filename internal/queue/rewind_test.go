@@ -36,7 +36,7 @@ func TestReturnedBacklog(t *testing.T) {
 				back = append(back, d.Seq)
 			}
 		}
-		s.Return(c, back, false, &fx)
+		s.Return(c, back, false, 0, &fx)
 		s.Remove(c, &fx)
 		var where []any
 		for {

@@ -25,7 +25,7 @@ func (s *Server) newAPI(host string) (*mgmt.API, error) {
 		Store: s.store, Broker: s.broker, Registry: s.registry, Logger: s.opts.Logger, Version: s.opts.Version,
 		Address: s.opts.Address, NodeName: "warren@" + host, Now: s.opts.Now,
 		Applied: s.later.wait, ClusterName: s.opts.ClusterName, Data: s.opts.Data, MaxConnections: s.opts.MaxConnections,
-		Listeners: s.listeningAt, Drainer: s,
+		Listeners: s.listeningAt, Drainer: s, Effective: s.opts.Effective,
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -40,6 +41,8 @@ type Options struct {
 	MaxConnections       int    // 0: no limit
 	Address              string // host:port that clients are told
 	Data                 string // the data directory, to show; empty: none
+	// Effective is the configuration, to show.
+	Effective map[string]any
 	// CertificateLogin is the part of a client's certificate that names its role.
 	CertificateLogin auth.CertificateLogin
 }
@@ -118,6 +121,9 @@ func Open(o Options) (*Server, error) {
 	s.work.Go(func() { s.later.run(ctx) })
 	return s, nil
 }
+
+// Load takes in a file of definitions; see mgmt.API.Load.
+func (s *Server) Load(r io.Reader) (notes []string, err error) { return s.api.Load(r) }
 
 // Store returns the definitions.
 func (s *Server) Store() *meta.Store { return s.store }

@@ -23,8 +23,11 @@ var verbose = flag.Bool("transcript", false, "print what a single SEED brings")
 // at once, and when one is looked at that differed.
 const (
 	quickly = 15 * time.Millisecond
+	again   = 40 * time.Millisecond
 	slowly  = 80 * time.Millisecond
-	crowd   = 24
+	// How many are played at once.
+	crowd    = 40
+	doubters = 16
 )
 
 // TestDifferential plays COUNT scripts (default 200) beginning with SEED against Warren and the
@@ -127,18 +130,18 @@ func (c *comparison) run(t *testing.T, list []uint64) {
 	close(seeds)
 	wg.Wait()
 	slices.Sort(doubtful)
-	again := make(chan uint64)
-	for range 6 {
+	left := make(chan uint64)
+	for range doubters {
 		wg.Go(func() {
-			for seed := range again {
+			for seed := range left {
 				c.again(t, seed, len(list) < 50)
 			}
 		})
 	}
 	for _, seed := range doubtful {
-		again <- seed
+		left <- seed
 	}
-	close(again)
+	close(left)
 	wg.Wait()
 }
 
@@ -146,7 +149,10 @@ func (c *comparison) run(t *testing.T, list []uint64) {
 func (c *comparison) again(t *testing.T, seed uint64, few bool) {
 	t.Helper()
 	s := generate(seed)
-	d := c.compare(s, slowly)
+	d := c.compare(s, again)
+	if d != nil {
+		d = c.compare(s, slowly)
+	}
 	if *verbose && d == nil {
 		t.Logf("seed %d does not differ", seed)
 	}

@@ -64,8 +64,17 @@ func (d *difference) explain(s *script) string {
 		return "basic.get counts as a consumer of a quorum queue"
 	case s.quorum() && strings.Contains(w, "Redelivered=true") && strings.Contains(r, "Redelivered=true"):
 		return "quorum queues redeliver in the order of return"
+	case s.expires() && counts.ReplaceAllString(w, "") == counts.ReplaceAllString(r, ""):
+		return "expired messages behind others count as ready"
 	}
 	return ""
+}
+
+var counts = regexp.MustCompile(` MessageCount=\d+`)
+
+// expires reports whether messages of the script have an expiration.
+func (s *script) expires() bool {
+	return s.has(func(o op) bool { p, ok := o.do.(publish); return ok && p.props.Expiration != "" })
 }
 
 func (s *script) quorum() bool {

@@ -29,7 +29,7 @@ func generate(seed uint64) *script {
 		exchanges: []string{prefix + "x1", prefix + "x2", prefix + "x3", prefix + "nox"},
 	}
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 1)), s: s}
-	g.timed = g.chance(20)
+	g.timed = g.chance(8)
 	if g.timed && g.chance(50) {
 		g.expire = []int{1, 30}[g.IntN(2)]
 	}
