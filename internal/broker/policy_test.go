@@ -94,7 +94,7 @@ func agree(t *rapid.T, v *Vhost, list []policy.Policy) {
 		if got := v.EffectivePolicy(KindQueue, q.Name); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Fatalf("queue %s has %+v, want %+v", q.Name, got, want)
 		}
-		got, want2 := q.Settings().MaxLength, readSettings(want.Arguments(q.Arguments)).MaxLength
+		got, want2 := q.Settings().MaxLength, readSettings(want.Arguments(q.Arguments())).MaxLength
 		if (got == nil) != (want2 == nil) || got != nil && *got != *want2 {
 			t.Fatalf("queue %s is limited to %v, want %v", q.Name, got, want2)
 		}

@@ -21,8 +21,9 @@ type Queue struct {
 	UID                            uint64 // names the queue in the Log
 	Durable, AutoDelete, Exclusive bool
 	// Quorum queues keep every message, and count deliveries.
-	Quorum    bool
-	Arguments amqp.Table
+	Quorum bool
+
+	arguments atomic.Pointer[amqp.Table]
 
 	owner  uint64 // connection of an exclusive queue
 	env    *env
@@ -196,14 +197,15 @@ func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
 // of what waits to be delivered again, 0: nothing ever did.
 func (v *Vhost) queueDefinition(q *Queue, waiting uint64) meta.Queue {
 	return meta.Queue{
-		Vhost: v.ref, Name: q.Name, UID: q.UID, Waiting: waiting, Keys: q.dedup.uid(), Durable: true, AutoDelete: q.AutoDelete, Arguments: q.Arguments,
+		Vhost: v.ref, Name: q.Name, UID: q.UID, Waiting: waiting, Keys: q.dedup.uid(), Durable: true, AutoDelete: q.AutoDelete, Arguments: q.Arguments(),
 	}
 }
 
 func (v *Vhost) newQueue(name string, uid uint64, arguments amqp.Table) *Queue {
 	q := &Queue{
-		Name: name, UID: uid, Arguments: arguments, env: &v.env, armed: never, Quorum: queueType(arguments) == "quorum",
+		Name: name, UID: uid, env: &v.env, armed: never, Quorum: queueType(arguments) == "quorum",
 	}
+	q.arguments.Store(&arguments)
 	q.entered.L = &q.mu
 	if n, _, ok := arguments.Int("x-max-priority"); ok && n > 0 {
 		q.prioritize(uint8(n)) //nolint:gosec // it was checked
@@ -308,8 +310,8 @@ func (v *Vhost) equalQueue(a *Actor, q *Queue, d *QueueDeclare) *amqp.Error {
 	if q.AutoDelete != d.AutoDelete {
 		return unequal("auto_delete", d.AutoDelete, q.AutoDelete)
 	}
-	for _, key := range v.rules.compared[queueType(q.Arguments)] {
-		if err := v.equalArgument(KindQueue, q.Name, key, d.Arguments, q.Arguments); err != nil {
+	for _, key := range v.rules.compared[queueType(q.Arguments())] {
+		if err := v.equalArgument(KindQueue, q.Name, key, d.Arguments, q.Arguments()); err != nil {
 			return err
 		}
 	}
@@ -568,7 +570,7 @@ func (q *Queue) tick(sample int64) {
 }
 
 // Type returns the queue's type: classic or quorum.
-func (q *Queue) Type() string { return queueType(q.Arguments) }
+func (q *Queue) Type() string { return queueType(q.Arguments()) }
 
 // Ready returns the number of ready messages.
 func (q *Queue) Ready() int { return int(q.ready.Load()) }
