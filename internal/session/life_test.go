@@ -61,7 +61,7 @@ func TestKeyEnds(t *testing.T) {
 	t.Parallel()
 	x := newTenant(t, both)
 	store := x.node.Store()
-	_, short, err := store.CreateRole(x.ref.Cluster, "short", meta.RoleOptions{KeyLifetime: time.Second})
+	_, short, err := store.CreateRole(x.ref.Cluster, "short", meta.RoleOptions{KeyLifetime: 5 * time.Second})
 	if err == nil {
 		err = store.Grant(x.ref, "short", both)
 	}
