@@ -163,10 +163,12 @@ func (s *State) offer(fx *Effects) {
 	most := s.Ready()
 	for more := true; more; {
 		more = false
-		for _, c := range s.consumers {
+		for range s.consumers {
 			if !s.available() {
 				return
 			}
+			c := s.consumers[s.turn%len(s.consumers)]
+			s.turn = s.turn%len(s.consumers) + 1
 			if c.room(most) <= 0 || !s.may(c) {
 				continue
 			}

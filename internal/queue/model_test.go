@@ -615,6 +615,20 @@ func TestLimits(t *testing.T) {
 			t.Fatalf("after a return %d ready", s.Ready())
 		}
 	})
+	t.Run("in turn", func(t *testing.T) {
+		var fx Effects
+		one := int64(1)
+		s := State{set: Settings{MaxMessages: &one, Refuse: true}}
+		a, b := &Consumer{}, &Consumer{}
+		s.Add(a, &fx)
+		s.Add(b, &fx)
+		for range 10 {
+			fill(&s, &fx, 1)
+		}
+		if n, m := len(s.Take(a, 100, 1000, nil, &fx)), len(s.Take(b, 100, 1000, nil, &fx)); n != 5 || m != 5 {
+			t.Fatalf("ten messages, one by one: %d and %d", n, m)
+		}
+	})
 	t.Run("bytes", func(t *testing.T) {
 		var fx Effects
 		fifty := int64(50)

@@ -113,6 +113,7 @@ type State struct {
 	ranked bool      // a consumer has, or had, a priority
 
 	consumers []*Consumer
+	turn      int         // in offer: which of consumers is next
 	waiting   []*Consumer // in the order in which they began to wait
 }
 

@@ -52,11 +52,7 @@ var argument = regexp.MustCompile(`inequivalent arg '[^']*' for queue '[^']*'`)
 func (d *difference) explain(s *script) string {
 	w, r := d.firstLines()
 	switch {
-	case s.has(func(o op) bool {
-		p, ok := o.do.(publish)
-		return ok && strings.Contains(describe(&p.props), "BCC:array")
-	}) &&
-		strings.Contains(w+r, "x-death"):
+	case s.bcc() && strings.Contains(d.warren+d.rabbit, "x-death"):
 		return "dead letters are not routed by BCC"
 	case argument.FindString(w) != "" && argument.FindString(w) == argument.FindString(r):
 		return "tables, arrays and decimals in texts"
@@ -64,10 +60,30 @@ func (d *difference) explain(s *script) string {
 		return "basic.get counts as a consumer of a quorum queue"
 	case s.quorum() && strings.Contains(w, "Redelivered=true") && strings.Contains(r, "Redelivered=true"):
 		return "quorum queues redeliver in the order of return"
+	case strings.ReplaceAll(r, ".0)", ")") == w:
+		return "tables, arrays and decimals in texts"
+	case strings.Contains(r, "INTERNAL_ERROR"):
+		return "RabbitMQ fails inside"
+	case d.op != nil && strings.Contains(d.op.String(), "basic.recover") && sorted(d.warren) == sorted(d.rabbit):
+		return "basic.recover of what several consumers have"
 	case s.expires() && counts.ReplaceAllString(w, "") == counts.ReplaceAllString(r, ""):
 		return "expired messages behind others count as ready"
 	}
 	return ""
+}
+
+func sorted(lines string) string {
+	list := strings.Split(lines, "\n")
+	slices.Sort(list)
+	return strings.Join(list, "\n")
+}
+
+// bcc reports whether messages of the script have BCC keys.
+func (s *script) bcc() bool {
+	return s.has(func(o op) bool {
+		p, ok := o.do.(publish)
+		return ok && strings.Contains(describe(&p.props), "BCC:array")
+	})
 }
 
 var counts = regexp.MustCompile(` MessageCount=\d+`)

@@ -31,7 +31,7 @@ func generate(seed uint64) *script {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 1)), s: s}
 	g.timed = g.chance(8)
 	if g.timed && g.chance(50) {
-		g.expire = []int{1, 30}[g.IntN(2)]
+		g.expire = 30
 	}
 	g.quorum = g.chance(6)
 	g.prepare()
@@ -177,7 +177,7 @@ func (g *generator) arguments(sane bool) (t amqp.Table) {
 		add("x-overflow", pick(g, "drop-head", "reject-publish", "reject-publish-dlx"))
 	}
 	if g.timed && g.expire == 0 && g.chance(50) {
-		add("x-message-ttl", pick[any](g, int32(0), int32(1), int64(50)))
+		add("x-message-ttl", pick[any](g, int32(0), int32(30), int64(50)))
 	}
 	if g.chance(6) {
 		add("x-single-active-consumer", true)
