@@ -51,6 +51,11 @@ func TestOperate(t *testing.T) {
 	s.must("queue", "create", "q", "--durable")
 	s.must("user", "add", "alice", "--password", "secret")
 
+	s.must("queue", "change", "q", "--argument", "x-max-length=100", "--argument", "x-message-ttl=60000")
+	s.must("queue", "change", "q", "--without", "x-message-ttl")
+	s.has(`{"x-max-length":100}`, "queue", "list")
+	s.fails(1, "no such object", "queue", "change", "other", "--without", "x-message-ttl")
+
 	s.must("policy", "set", "short", "--pattern", "^q$", "--apply-to", "queues", "--key", "message-ttl=60000", "--priority", "3")
 	s.has("message-ttl", "policy", "list")
 	s.has("^q$", "policy", "show", "short", "--output", "yaml")
@@ -94,6 +99,30 @@ func TestOperate(t *testing.T) {
 	s.must("api", "DELETE", "/api/queues/%2F/q")
 	s.fails(1, "no such object", "api", "GET", "/api/queues/%2F/q")
 	s.fails(2, "none of", "api", "PATCH", "/api/queues")
+}
+
+// TestDelayed lists and cancels what waits.
+func TestDelayed(t *testing.T) {
+	dir, _ := serving(t)
+	s := &session{t, dir}
+	s.must("exchange", "create", "later", "--type", "x-delayed-message", "--durable", "--argument", "x-delayed-type=fanout")
+	s.must("queue", "create", "q")
+	s.must("binding", "create", "--source", "later", "--destination", "q")
+	for range 3 {
+		s.must("publish", "--exchange", "later", "--header", "x-delay=3600000", "body")
+	}
+	ids := strings.Fields(s.must("delayed", "list", "later", "--output", "name"))
+	if len(ids) != 3 {
+		t.Fatalf("%q wait", ids)
+	}
+	s.must("delayed", "cancel", "later", ids[1])
+	if left := strings.Fields(s.must("delayed", "list", "later", "--output", "name")); len(left) != 2 || slices.Contains(left, ids[1]) {
+		t.Errorf("%q wait", left)
+	}
+	s.must("delayed", "purge", "later")
+	if out := s.must("delayed", "list", "later", "--output", "name"); out != "" {
+		t.Errorf("%q waits after a purge", out)
+	}
 }
 
 // TestDrain sends the clients away, and takes them again.

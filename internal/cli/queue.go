@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -63,7 +64,7 @@ func queueCommand(c *client) *cobra.Command {
 		}
 		return c.show(t)
 	})
-	verbs := []*cobra.Command{create, list, c.showQueue(&p), c.deleteCommand(&p, "queue", "queues"), c.purge(&p)}
+	verbs := []*cobra.Command{create, list, c.showQueue(&p), c.changeQueue(&p), c.deleteCommand(&p, "queue", "queues"), c.purge(&p)}
 	for _, cmd := range verbs {
 		p.flags(cmd)
 	}
@@ -92,6 +93,43 @@ func (c *client) showQueue(p *place) *cobra.Command {
 		}
 		return c.show(t)
 	})
+}
+
+// changeQueue changes a queue's arguments while it serves.
+func (c *client) changeQueue(p *place) *cobra.Command {
+	var a arguments
+	var without []string
+	cmd := c.command(&cobra.Command{
+		Use: "change NAME", Short: "Change a queue's arguments while it serves", Args: args("NAME"),
+		Example: "  warren queue change orders --argument x-max-length=100000 --without x-message-ttl --cluster shop --vhost orders",
+	}, func(ctx context.Context, args []string) error {
+		vhost, err := c.wire(ctx, p)
+		if err != nil {
+			return err
+		}
+		changes, err := a.object()
+		if err != nil {
+			return err
+		}
+		path := "/api/queues/" + vhost + "/" + url.PathEscape(args[0])
+		var q queue
+		if err := c.call(ctx, http.MethodGet, path, nil, &q); err != nil {
+			return err
+		}
+		all := map[string]any{}
+		maps.Copy(all, q.Arguments)
+		maps.Copy(all, changes)
+		for _, name := range without {
+			delete(all, name)
+		}
+		if err := c.call(ctx, http.MethodPut, path+"/arguments", map[string]any{"arguments": all}, nil); err != nil {
+			return err
+		}
+		return c.done("queue %s is changed", args[0])
+	})
+	a.flag(cmd)
+	cmd.Flags().StringArrayVar(&without, "without", nil, "an argument that it is not to have any more")
+	return cmd
 }
 
 func (c *client) purge(p *place) *cobra.Command {

@@ -65,7 +65,7 @@ func newRoot(env *Env) *cobra.Command {
 	root.AddCommand(
 		serveCommand(env), clusterCommand(c), vhostCommand(c), roleCommand(c), userCommand(c),
 		exchangeCommand(c), queueCommand(c), bindingCommand(c), connectionCommand(c),
-		channelCommand(c), consumerCommand(c), policyCommand(c), permissionCommand(c), limitCommand(c), parameterCommand(c),
+		channelCommand(c), consumerCommand(c), delayedCommand(c), policyCommand(c), permissionCommand(c), limitCommand(c), parameterCommand(c),
 		publishCommand(c), getCommand(c), consumeCommand(c), messageCommand(c), definitionsCommand(c),
 		overviewCommand(c), topCommand(c), nodeCommand(c), apiCommand(c), drainCommand(c), profileCommand(c), configCommand(c),
 		benchCommand(env), inspectCommand(env),
