@@ -36,8 +36,8 @@ type Vhost struct {
 	// declare.
 	lenient atomic.Bool
 	// usual is the type of new durable queues that name none.
-	usual atomic.Pointer[string]
-	counts  *VhostCounts
+	usual  atomic.Pointer[string]
+	counts *VhostCounts
 
 	mu       sync.Mutex // serialises changes of the topology, guards bindings
 	bindings bindings
