@@ -100,7 +100,11 @@ func (v *Vhost) DeclareQueue(a *Actor, d QueueDeclare) (*Queue, *amqp.Error) {
 		return nil, v.gone()
 	}
 	v.counts.QueuesDeclared.Add(1)
-	if q, ok := v.Queue(d.Name); ok {
+	q, ok := v.Queue(d.Name)
+	if t := v.usualType(&d); t != "" && (!ok || q.Type() == t) {
+		d.Arguments = append(slices.Clone(d.Arguments), amqp.Field{Key: "x-queue-type", Value: t})
+	}
+	if ok {
 		return q, v.equalQueue(a, q, &d)
 	}
 	if named && strings.HasPrefix(d.Name, "amq.") {
@@ -113,6 +117,16 @@ func (v *Vhost) DeclareQueue(a *Actor, d QueueDeclare) (*Queue, *amqp.Error) {
 		return nil, err
 	}
 	return v.addQueue(a, &d)
+}
+
+// usualType is the type that the vhost has for a queue that names none; empty:
+// it has none for this one (RabbitMQ: default_queue_type).
+func (v *Vhost) usualType(d *QueueDeclare) string {
+	t := v.usual.Load()
+	if _, ok := d.Arguments.Get("x-queue-type"); ok || t == nil || *t == "classic" || *t == "undefined" || !d.Durable || d.generated {
+		return ""
+	}
+	return *t
 }
 
 // checkDeadLetters checks a new queue's dead letter exchange: the right to read

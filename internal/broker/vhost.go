@@ -35,7 +35,9 @@ type Vhost struct {
 	// lenient says that durable and auto-delete of what is there win over a
 	// declare.
 	lenient atomic.Bool
-	counts  *VhostCounts
+	// usual is the type of new durable queues that name none.
+	usual  atomic.Pointer[string]
+	counts *VhostCounts
 
 	mu       sync.Mutex // serialises changes of the topology, guards bindings
 	bindings bindings
@@ -97,6 +99,8 @@ func (v *Vhost) named() bool { return v.wire != v.ref.Name }
 func (v *Vhost) Follow(m meta.Vhost) {
 	v.maxQueues.Store(m.Limits.Get(meta.LimitQueues))
 	v.lenient.Store(m.LenientRedeclare)
+	usual := strings.TrimSuffix(strings.TrimPrefix(m.DefaultQueueType, "rabbit_"), "_queue")
+	v.usual.Store(&usual)
 }
 
 // Exchange finds an exchange.

@@ -3,9 +3,45 @@ package broker
 import (
 	"testing"
 
+	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/meta"
 )
+
+// TestDefaultQueueType: a vhost's type is that of new durable queues that name
+// none, and of no other.
+func TestDefaultQueueType(t *testing.T) {
+	t.Parallel()
+	x := newBench(t)
+	x.v.opts.Definitions = nowhere{}
+	old := QueueDeclare{Name: "old", Durable: true}
+	if _, err := x.v.DeclareQueue(x.a, old); err != nil {
+		t.Fatal(err)
+	}
+	x.v.Follow(meta.Vhost{Cluster: "c", Name: "/", DefaultQueueType: "quorum"})
+	for range 2 {
+		for _, tc := range []struct {
+			d    QueueDeclare
+			want string
+		}{
+			{QueueDeclare{Name: "durable", Durable: true}, "quorum"},
+			{QueueDeclare{Name: "transient"}, "classic"},
+			{QueueDeclare{Name: "exclusive", Durable: true, Exclusive: true}, "classic"},
+			{QueueDeclare{Name: "named", Durable: true, Arguments: amqp.Table{{Key: "x-queue-type", Value: "classic"}}}, "classic"},
+			{old, "classic"},
+		} {
+			q, err := x.v.DeclareQueue(x.a, tc.d)
+			if err != nil || q.Type() != tc.want {
+				t.Errorf("%+v: %v, want %s", tc.d, err, tc.want)
+			}
+		}
+	}
+}
+
+// nowhere takes definitions and keeps none.
+type nowhere struct{ Definitions }
+
+func (nowhere) PutQueue(meta.Queue) error { return nil }
 
 // TestLenientFollows: whether a redeclare is lenient can be changed while the
 // vhost is used, and says nothing about the rights to bind.
