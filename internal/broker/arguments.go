@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -26,13 +27,15 @@ func notYet(any) bool { return false }
 
 // rules are the arguments that are known, by what they belong to.
 type rules struct {
-	queue, consumer map[string]argument
-	compared        map[string][]string // by type: the keys of queue, in the order in which a redeclare is compared
+	queue, consumer, exchange map[string]argument
+
+	compared map[string][]string // by type: the keys of queue, in the order in which a redeclare is compared
 }
 
 func newRules() *rules {
-	q := queueArguments()
-	return &rules{queue: q, consumer: consumerArguments(), compared: compared(q)}
+	q, x := queueArguments(), dedupArguments()
+	maps.Copy(q, x)
+	return &rules{queue: q, consumer: consumerArguments(), exchange: x, compared: compared(q)}
 }
 
 // maxMillis bounds TTLs and expiries: ten years, as RabbitMQ does.

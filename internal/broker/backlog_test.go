@@ -32,7 +32,7 @@ func restored(t *testing.T, where *lost) (v *Vhost, a *Actor, b *Broker, failure
 	v = b.AddVhost(meta.Vhost{Cluster: "c", Name: "/"}, "/")
 	v.RestoreQueue(meta.Queue{Vhost: ref, Name: "q", UID: 7, Durable: true}, Restored{
 		Runs: []queue.Cold{{Where: where, Seqs: []uint64{1, 2, 3}, Bytes: 30, PersistentBytes: 30}}, Ends: []uint64{4},
-	}, Restored{})
+	}, Restored{}, Restored{})
 	rights, err := auth.Compile(auth.Permission{Configure: ".*", Write: ".*", Read: ".*"})
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ type waiting struct {
 }
 
 // keeping is what a queue has that keeps what waits: in the exchange of a name,
-// or to be delivered again by another queue.
+// or to be delivered again by another queue. What was seen is kept so too.
 type keeping struct {
 	exchange string
 	back     *Queue
@@ -52,14 +52,14 @@ const apartSize = 64 << 10
 func (q *Queue) keepApart(messages []queue.Message) {
 	k := q.keeps
 	if k.apart == nil {
-		k.apart = make([]slab.Writer, len(q.lanes))
+		k.apart = make([]slab.Writer, q.state.Lanes())
 		for i := range k.apart {
 			k.apart[i].Most = apartSize
 		}
 	}
 	for i := range messages {
 		m := &messages[i]
-		sl, off, dst := k.apart[m.Priority].Alloc(int(m.Size))
+		sl, off, dst := k.apart[int(m.Priority)].Alloc(int(m.Size)) // of one lane it is 0
 		copy(dst, m.Slab.Bytes(m.Off, m.Size))
 		m.Slab, m.Off = sl, off
 	}

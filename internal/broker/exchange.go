@@ -27,6 +27,7 @@ type Exchange struct {
 	chooses   bool    // one destination a message, see route.Chooses
 	chance    bool    // it looks at route.Message.Chance
 	history   *recent // of type x-recent-history
+	dedup     *dedup  // what it has seen; nil: it does not remember
 	delayed   *Queue  // what waits in one of type x-delayed-message; nil for the others
 	lost      *recent // what went to no queue
 	counts    *exchangeCounts
@@ -44,7 +45,7 @@ func (x *Exchange) open(memory *Memory) bool {
 	routes, ok := route.New[Destination](x.Type, x.Arguments)
 	x.routes, x.kind = routes, route.Inner(x.Type, x.Arguments)
 	x.chooses, x.chance = route.Chooses(x.kind), route.ByChance(x.kind)
-	x.sticky = x.Type == "direct" || x.Type == "fanout" || x.Type == "topic" || x.Type == route.ModulusHash
+	x.sticky = !dedups(x.Arguments) && (x.Type == "direct" || x.Type == "fanout" || x.Type == "topic" || x.Type == route.ModulusHash)
 	x.counts = &exchangeCounts{}
 	x.lost = &recent{messages: unroutableMessages, bytes: unroutableBytes, memory: memory}
 	if x.kind == route.RecentHistory {
@@ -107,6 +108,9 @@ func (v *Vhost) DeclareExchange(a *Actor, d ExchangeDeclare) *amqp.Error {
 	if err := v.checkAlternate(a, &d); err != nil {
 		return err
 	}
+	if err := v.checkExchangeArguments(&d); err != nil {
+		return err
+	}
 	return v.addExchange(&d)
 }
 
@@ -121,21 +125,27 @@ func (v *Vhost) addExchange(d *ExchangeDeclare) *amqp.Error {
 	if x.Type == route.Delayed {
 		x.delayed = v.newWaiting(keeping{exchange: x.Name}, v.opts.NextUID(), x.Durable)
 	}
+	if dedups(x.Arguments) {
+		x.dedup = v.newDedup(x.Arguments, v.opts.NextUID(), x.Durable)
+	}
 	for _, f := range d.Arguments {
-		if f.Key != argAlternate && !route.Knows(d.Type, f.Key) && !route.Knows(x.kind, f.Key) {
+		if _, ok := v.rules.exchange[f.Key]; !ok && f.Key != argAlternate && !route.Knows(d.Type, f.Key) && !route.Knows(x.kind, f.Key) {
 			v.note(KindExchange, d.Name, f.Key)
 		}
 	}
 	if x.Durable {
 		err := v.opts.Definitions.PutExchange(meta.Exchange{
 			Vhost: v.ref, Name: x.Name, Type: x.Type, Durable: true,
-			AutoDelete: x.AutoDelete, Internal: x.Internal, UID: x.uid(), Arguments: x.Arguments,
+			AutoDelete: x.AutoDelete, Internal: x.Internal, UID: x.uid(), Keys: x.dedup.uid(), Arguments: x.Arguments,
 		})
 		if err != nil {
 			return v.stored(err)
 		}
 		if x.delayed != nil {
 			v.uids.set(x.delayed)
+		}
+		if x.dedup != nil {
+			v.uids.set(x.dedup.keys)
 		}
 	}
 	v.change(func(t *topology) { t.exchanges = t.exchanges.Set(x.Name, x) })
@@ -144,7 +154,7 @@ func (v *Vhost) addExchange(d *ExchangeDeclare) *amqp.Error {
 
 // RestoreExchange enters an exchange that the definitions already hold, with
 // what is left of the messages that it keeps.
-func (v *Vhost) RestoreExchange(m meta.Exchange, r Restored) {
+func (v *Vhost) RestoreExchange(m meta.Exchange, r, keys Restored) {
 	x := &Exchange{
 		Name: m.Name, Type: m.Type, Durable: true, AutoDelete: m.AutoDelete, Internal: m.Internal,
 		Arguments: m.Arguments,
@@ -155,6 +165,9 @@ func (v *Vhost) RestoreExchange(m meta.Exchange, r Restored) {
 	if x.Type == route.Delayed {
 		x.delayed = v.newWaiting(keeping{exchange: x.Name}, m.UID, true)
 		v.restoreMessages(x.delayed, r)
+	}
+	if x.dedup = v.newDedup(m.Arguments, m.Keys, true); x.dedup != nil {
+		x.dedup.restore(v, keys)
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -168,6 +181,18 @@ func (v *Vhost) exchangePassive(a *Actor, name string) *amqp.Error {
 	}
 	if _, ok := v.Exchange(name); !ok {
 		return v.notFound(KindExchange, name)
+	}
+	return nil
+}
+
+// checkExchangeArguments checks the arguments that exchanges of all types have.
+func (v *Vhost) checkExchangeArguments(d *ExchangeDeclare) *amqp.Error {
+	for _, f := range d.Arguments {
+		if k, ok := v.rules.exchange[f.Key]; ok {
+			if reason := k.check(f.Value, d.Arguments); reason != "" {
+				return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "invalid arg '%s' for %s: %s", f.Key, v.resource(KindExchange, d.Name), reason)
+			}
+		}
 	}
 	return nil
 }
@@ -265,6 +290,7 @@ func (x *Exchange) close() {
 	if x.delayed != nil {
 		x.delayed.close()
 	}
+	x.dedup.close()
 }
 
 func errDefaultExchange() *amqp.Error {

@@ -146,5 +146,5 @@ func (q *Queue) Policy() *policy.Effective { return q.policy.Load() }
 
 // object is the queue as policies see it.
 func (q *Queue) object() policy.Object {
-	return policy.Object{Name: q.Name, Type: queueType(q.Arguments)}
+	return policy.Object{Name: q.Name, Type: queueType(q.Arguments())}
 }

@@ -94,7 +94,7 @@ func agree(t *rapid.T, v *Vhost, list []policy.Policy) {
 		if got := v.EffectivePolicy(KindQueue, q.Name); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Fatalf("queue %s has %+v, want %+v", q.Name, got, want)
 		}
-		got, want2 := q.Settings().MaxLength, readSettings(want.Arguments(q.Arguments)).MaxLength
+		got, want2 := q.Settings().MaxLength, readSettings(want.Arguments(q.Arguments())).MaxLength
 		if (got == nil) != (want2 == nil) || got != nil && *got != *want2 {
 			t.Fatalf("queue %s is limited to %v, want %v", q.Name, got, want2)
 		}
@@ -116,8 +116,8 @@ func TestRestoredPolicies(t *testing.T) {
 	v.RestorePolicies([]policy.Policy{{
 		Name: "p", ApplyTo: policy.All, Definition: policy.Definition{"alternate-exchange": "ae", "max-length": int64(3)},
 	}})
-	v.RestoreExchange(meta.Exchange{Name: "x", Type: "direct"}, Restored{})
-	v.RestoreQueue(meta.Queue{Name: "q", UID: 7}, Restored{}, Restored{})
+	v.RestoreExchange(meta.Exchange{Name: "x", Type: "direct"}, Restored{}, Restored{})
+	v.RestoreQueue(meta.Queue{Name: "q", UID: 7}, Restored{}, Restored{}, Restored{})
 	for _, name := range []string{"x", "amq.topic"} {
 		if x, ok := v.Exchange(name); !ok || x.alternate != "ae" {
 			t.Errorf("exchange %s has the alternate %q", name, x.alternate)

@@ -62,6 +62,10 @@ type Publisher struct {
 	waits   []waiting // where the message has to wait first
 	err     *amqp.Error
 	freed   *Queue // where it has waited
+	// duped says that the message is a duplicate where it came to, picky that
+	// queues may have seen it.
+	duped, picky     bool
+	noted, originals []noted // of the batch
 
 	dst     []Destination
 	visited []string
@@ -172,12 +176,18 @@ func (v *Vhost) NewPublisher() *Publisher { return &Publisher{vhost: v, log: v.o
 // Publish routes one message and enters it into the batch. It returns how
 // many queues take it; the error is the channel's.
 func (p *Publisher) Publish(m *Message) (int, *amqp.Error) {
+	before := len(p.noted)
 	if err := p.find(m); err != nil {
+		p.unnote(before)
 		return 0, err
 	}
 	n := len(p.queues) + p.replied + len(p.waits)
+	if p.duped {
+		n++
+	}
 	p.count(n)
 	if n == 0 {
+		p.unnote(before)
 		p.tally.settle(p.vhost.counts)
 		p.from.lost.add(m)
 		return 0, nil
@@ -201,6 +211,9 @@ func (p *Publisher) Again(m *Message) bool {
 func (p *Publisher) enter(m *Message) {
 	if len(p.waits) > 0 {
 		p.wait(m)
+	}
+	if p.picky {
+		p.dropSeen(m)
 	}
 	if len(p.queues) == 0 {
 		return
@@ -303,12 +316,43 @@ func (p *Publisher) Flush(durable func(error), here bool) (longest *Queue, logge
 // flush is Flush but for what follows from it in the queues: p.then.
 func (p *Publisher) flush(durable func(error), here bool) (longest *Queue, logged bool) {
 	p.tally.settle(p.vhost.counts)
+	longest = p.flushRuns(here)
+	if len(p.noted) > 0 {
+		p.keepKeys() // of what was not refused
+		p.flushRuns(here)
+	}
+	p.gathered = 0
+	p.wake(carryMax)
+	logged = len(p.batch.Places)+len(p.batch.Settled) > 0
+	if len(p.originals) > 0 {
+		return longest, p.flushDuplicates(durable, logged)
+	}
+	here = here && durable != nil
+	switch {
+	case logged && here:
+		p.log.Gather(p.batch, durable)
+	case logged:
+		p.log.Append(p.batch, durable)
+	}
+	p.entered()
+	if logged && here {
+		p.log.Push()
+	}
+	return longest, logged
+}
+
+// flushRuns enters the runs into their queues and notes what of them goes to
+// the log.
+func (p *Publisher) flushRuns(here bool) (longest *Queue) {
 	for i := range p.runs {
 		r := &p.runs[i]
 		logged := slices.ContainsFunc(r.images, func(image int) bool { return image >= 0 })
 		first, then, ok := r.queue.publish(r, logged, &p.woken)
-		if r.refused != nil && p.Refused != nil {
-			p.Refused(r.refused)
+		if r.refused != nil {
+			p.forget(r.refused)
+			if p.Refused != nil {
+				p.Refused(r.refused)
+			}
 		}
 		p.then = then.add(r.queue, p.then)
 		if ok && logged {
@@ -323,22 +367,9 @@ func (p *Publisher) flush(durable func(error), here bool) (longest *Queue, logge
 		}
 		r.reset()
 	}
-	p.runs, p.gathered = p.runs[:0], 0
+	p.runs = p.runs[:0]
 	clear(p.byQueue)
-	p.wake(carryMax)
-	logged = len(p.batch.Places)+len(p.batch.Settled) > 0
-	here = here && durable != nil
-	switch {
-	case logged && here:
-		p.log.Gather(p.batch, durable)
-	case logged:
-		p.log.Append(p.batch, durable)
-	}
-	p.entered()
-	if logged && here {
-		p.log.Push()
-	}
-	return longest, logged
+	return longest
 }
 
 // entered tells the queues that the batch is in the log, and empties it.
@@ -357,6 +388,9 @@ func (p *Publisher) entered() {
 	clear(p.settling)
 	p.waiting, p.settling = p.waiting[:0], p.settling[:0]
 	p.batch.reset()
+	if len(p.noted) > 0 {
+		p.keysEntered()
+	}
 }
 
 // wake wakes the consumers that waited for what was published, and serves the
@@ -454,7 +488,7 @@ func (p *Publisher) find(m *Message) *amqp.Error {
 // last route leads to, unless the caller says so.
 func (p *Publisher) begin() {
 	p.queues, p.visited, p.replied, p.waits, p.err = p.queues[:0], p.visited[:0], 0, p.waits[:0], nil
-	p.sticky = false
+	p.sticky, p.duped, p.picky = false, false, false
 }
 
 // through routes a message through exchange x and on, each exchange once.
@@ -462,11 +496,8 @@ func (p *Publisher) begin() {
 func (p *Publisher) through(top *topology, x *Exchange, m *Message) {
 	p.visited = append(p.visited, x.Name)
 	p.sticky = p.sticky && x.sticky
-	if x.delayed != nil && p.keeps(x, m) {
+	if p.stops(x, m) {
 		return
-	}
-	if x.history != nil && !route.NoStore(m.Headers) {
-		x.history.add(m)
 	}
 	from := len(p.dst)
 	p.match(top, x, m, m.Key)
@@ -482,6 +513,9 @@ func (p *Publisher) through(top *topology, x *Exchange, m *Message) {
 	for _, d := range found {
 		if d.queue != nil {
 			p.queues = append(p.queues, d.queue)
+			if d.queue.dedup != nil {
+				p.picky, p.sticky = true, false
+			}
 			continue
 		}
 		if next, ok := top.exchanges.Get(d.exchange); ok && !p.seen(d.exchange) {
@@ -489,6 +523,22 @@ func (p *Publisher) through(top *topology, x *Exchange, m *Message) {
 		}
 	}
 	p.dst = p.dst[:from]
+}
+
+// stops reports whether a message goes no further for now: exchange x has seen
+// it before, or keeps it. One that goes on may be remembered.
+func (p *Publisher) stops(x *Exchange, m *Message) bool {
+	if x.dedup != nil && p.duplicate(x.dedup, m, x.Durable) {
+		p.duped = true
+		return true
+	}
+	if x.delayed != nil && p.keeps(x, m) {
+		return true
+	}
+	if x.history != nil && !route.NoStore(m.Headers) {
+		x.history.add(m)
+	}
+	return false
 }
 
 // match appends the destinations of one key to p.dst.

@@ -21,8 +21,9 @@ type Queue struct {
 	UID                            uint64 // names the queue in the Log
 	Durable, AutoDelete, Exclusive bool
 	// Quorum queues keep every message, and count deliveries.
-	Quorum    bool
-	Arguments amqp.Table
+	Quorum bool
+
+	arguments atomic.Pointer[amqp.Table]
 
 	owner  uint64 // connection of an exclusive queue
 	env    *env
@@ -35,6 +36,7 @@ type Queue struct {
 	used      atomic.Int64 // when it was, Unix milliseconds; kept when there is a lease
 	timer     timer
 	retries   atomic.Pointer[Queue] // where messages wait to be delivered again; nil: none ever did
+	dedup     *dedup                // what it has seen; nil: it does not remember
 	keeps     *keeping              // not nil: it keeps what waits, and is no queue of clients
 	refuses   atomic.Bool           // publishes for which there is no room
 
@@ -163,6 +165,9 @@ func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
 	q := v.newQueue(d.Name, v.opts.NextUID(), d.Arguments)
 	q.configure(v.effective(q.object()))
 	q.Durable, q.AutoDelete, q.Exclusive = d.Durable, d.AutoDelete, d.Exclusive
+	if dedups(d.Arguments) {
+		q.dedup = v.newDedup(d.Arguments, v.opts.NextUID(), d.Durable)
+	}
 	if d.Exclusive {
 		q.owner = a.Conn
 	}
@@ -177,6 +182,9 @@ func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
 			return nil, v.stored(err)
 		}
 		v.uids.set(q)
+		if q.dedup != nil {
+			v.uids.set(q.dedup.keys)
+		}
 	}
 	q.mu.Lock()
 	q.unlock() // it may expire
@@ -189,14 +197,15 @@ func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
 // of what waits to be delivered again, 0: nothing ever did.
 func (v *Vhost) queueDefinition(q *Queue, waiting uint64) meta.Queue {
 	return meta.Queue{
-		Vhost: v.ref, Name: q.Name, UID: q.UID, Waiting: waiting, Durable: true, AutoDelete: q.AutoDelete, Arguments: q.Arguments,
+		Vhost: v.ref, Name: q.Name, UID: q.UID, Waiting: waiting, Keys: q.dedup.uid(), Durable: true, AutoDelete: q.AutoDelete, Arguments: q.Arguments(),
 	}
 }
 
 func (v *Vhost) newQueue(name string, uid uint64, arguments amqp.Table) *Queue {
 	q := &Queue{
-		Name: name, UID: uid, Arguments: arguments, env: &v.env, armed: never, Quorum: queueType(arguments) == "quorum",
+		Name: name, UID: uid, env: &v.env, armed: never, Quorum: queueType(arguments) == "quorum",
 	}
+	q.arguments.Store(&arguments)
 	q.entered.L = &q.mu
 	if n, _, ok := arguments.Int("x-max-priority"); ok && n > 0 {
 		q.prioritize(uint8(n)) //nolint:gosec // it was checked
@@ -212,13 +221,16 @@ func (q *Queue) prioritize(highest uint8) {
 
 // RestoreQueue enters a queue that the definitions already hold, with what is
 // left of its messages and of those that wait to be delivered again.
-func (v *Vhost) RestoreQueue(m meta.Queue, r, waiting Restored) {
+func (v *Vhost) RestoreQueue(m meta.Queue, r, waiting, keys Restored) {
 	q := v.newQueue(m.Name, m.UID, m.Arguments)
 	q.Durable, q.AutoDelete = true, m.AutoDelete
 	v.mu.Lock()
 	q.configure(v.effective(q.object()))
 	v.mu.Unlock()
 	v.restoreMessages(q, r)
+	if q.dedup = v.newDedup(m.Arguments, m.Keys, true); q.dedup != nil {
+		q.dedup.restore(v, keys)
+	}
 	if m.Waiting != 0 {
 		w := v.newRetries(q, m.Waiting)
 		v.restoreMessages(w, waiting)
@@ -298,8 +310,8 @@ func (v *Vhost) equalQueue(a *Actor, q *Queue, d *QueueDeclare) *amqp.Error {
 	if q.AutoDelete != d.AutoDelete {
 		return unequal("auto_delete", d.AutoDelete, q.AutoDelete)
 	}
-	for _, key := range v.rules.compared[queueType(q.Arguments)] {
-		if err := v.equalArgument(KindQueue, q.Name, key, d.Arguments, q.Arguments); err != nil {
+	for _, key := range v.rules.compared[queueType(q.Arguments())] {
+		if err := v.equalArgument(KindQueue, q.Name, key, d.Arguments, q.Arguments()); err != nil {
 			return err
 		}
 	}
@@ -534,6 +546,7 @@ func (q *Queue) close() int {
 	if w := q.retries.Load(); w != nil {
 		w.close()
 	}
+	q.dedup.close()
 	for _, c := range all {
 		if owner, ok := c.Owner.(*Consumer); ok {
 			owner.waker.Cancelled(owner)
@@ -557,7 +570,7 @@ func (q *Queue) tick(sample int64) {
 }
 
 // Type returns the queue's type: classic or quorum.
-func (q *Queue) Type() string { return queueType(q.Arguments) }
+func (q *Queue) Type() string { return queueType(q.Arguments()) }
 
 // Ready returns the number of ready messages.
 func (q *Queue) Ready() int { return int(q.ready.Load()) }

@@ -87,7 +87,7 @@ func (s Settings) state(quorum bool) queue.Settings {
 // arguments; q.mu is held, or nobody knows the queue yet.
 func (q *Queue) configure(e *policy.Effective) {
 	q.policy.Store(e)
-	q.settings = readSettings(e.Arguments(q.Arguments))
+	q.settings = readSettings(e.Arguments(q.Arguments()))
 	lease := int64(0)
 	if t := q.settings.Expires; t != nil {
 		lease = *t

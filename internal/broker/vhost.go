@@ -132,10 +132,16 @@ func (v *Vhost) stores() []*Queue {
 		if w := q.retries.Load(); w != nil {
 			list = append(list, w)
 		}
+		if q.dedup != nil {
+			list = append(list, q.dedup.keys)
+		}
 	}
 	for _, x := range v.top.Load().exchanges.All() {
 		if x.delayed != nil {
 			list = append(list, x.delayed)
+		}
+		if x.dedup != nil {
+			list = append(list, x.dedup.keys)
 		}
 	}
 	return list

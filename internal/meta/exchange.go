@@ -15,7 +15,8 @@ type Exchange struct {
 	Durable    bool       `json:"durable,omitempty"` // Always, of what is stored.
 	AutoDelete bool       `json:"auto_delete,omitempty"`
 	Internal   bool       `json:"internal,omitempty"`
-	UID        uint64     `json:"uid,omitempty"` // From NextUID, of an exchange that keeps messages: the journal knows them by it.
+	UID        uint64     `json:"uid,omitempty"`  // From NextUID, of an exchange that keeps messages: the journal knows them by it.
+	Keys       uint64     `json:"keys,omitempty"` // As UID, of what it has seen; 0: it does not remember.
 	Arguments  amqp.Table `json:"-"`
 }
 
@@ -31,7 +32,7 @@ func (e Exchange) check(s *State, op Op) error {
 }
 
 func (e Exchange) put(s *State) []Change {
-	s.raiseUID(e.UID)
+	s.raiseUID(max(e.UID, e.Keys))
 	v := s.clusters[e.Vhost.Cluster].vhosts[e.Vhost.Name]
 	e.Vhost = v.Ref()
 	v.exchanges[e.Name] = e

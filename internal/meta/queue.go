@@ -12,6 +12,7 @@ type Queue struct {
 	Name       string     `json:"name"`
 	UID        uint64     `json:"uid,omitempty"`     // From NextUID; its messages in the journal carry it.
 	Waiting    uint64     `json:"waiting,omitempty"` // As UID, of what waits to be delivered again; 0: nothing ever did.
+	Keys       uint64     `json:"keys,omitempty"`    // As UID, of what it has seen; 0: it does not remember.
 	Durable    bool       `json:"durable,omitempty"` // Always, of what is stored.
 	AutoDelete bool       `json:"auto_delete,omitempty"`
 	Exclusive  bool       `json:"exclusive,omitempty"`
@@ -40,7 +41,7 @@ func (q Queue) check(s *State, op Op) error {
 }
 
 func (q Queue) put(s *State) []Change {
-	s.raiseUID(max(q.UID, q.Waiting))
+	s.raiseUID(max(q.UID, q.Waiting, q.Keys))
 	v := s.clusters[q.Vhost.Cluster].vhosts[q.Vhost.Name]
 	q.Vhost = v.Ref()
 	v.queues[q.Name] = q

@@ -240,7 +240,7 @@ func (a *API) exportObjects(d *definitions, v *broker.Vhost, name string) {
 	slices.SortFunc(queues, func(a, b *broker.Queue) int { return compareText(a.Name, b.Name) })
 	for _, q := range queues {
 		if durable["q"+q.Name] = q.Durable && !q.Exclusive; durable["q"+q.Name] {
-			d.Queues = append(d.Queues, queueDefinition{q.Name, name, q.Type(), true, q.AutoDelete, arguments(q.Arguments)})
+			d.Queues = append(d.Queues, queueDefinition{q.Name, name, q.Type(), true, q.AutoDelete, arguments(q.Arguments())})
 		}
 	}
 	exchanges := v.Exchanges()

@@ -18,6 +18,7 @@ func (a *API) queueRoutes() []route {
 		{http.MethodGet, "/api/queues/{vhost}", needVhost, a.listQueues},
 		{http.MethodGet, "/api/queues/{vhost}/{name}", needVhost, a.getQueue},
 		{http.MethodPut, "/api/queues/{vhost}/{name}", needVhost, a.putQueue},
+		{http.MethodPut, "/api/queues/{vhost}/{name}/arguments", needVhost, a.changeQueue},
 		{http.MethodDelete, "/api/queues/{vhost}/{name}", needVhost, a.deleteQueue},
 		{http.MethodDelete, "/api/queues/{vhost}/{name}/contents", needVhost, a.purgeQueue},
 		{http.MethodPost, "/api/queues/{vhost}/{name}/get", needVhost, a.getMessages},
@@ -105,7 +106,7 @@ type queueWant struct {
 func (a *API) queueView(v *broker.Vhost, q *broker.Queue, want *queueWant) queueView {
 	w := queueView{
 		Name: q.Name, Vhost: v.Wire(), Type: q.Type(), Node: a.NodeName, State: "running", Durable: q.Durable,
-		AutoDelete: q.AutoDelete, Exclusive: q.Exclusive, Arguments: arguments(q.Arguments), policied: newPolicied(q.Policy()),
+		AutoDelete: q.AutoDelete, Exclusive: q.Exclusive, Arguments: arguments(q.Arguments()), policied: newPolicied(q.Policy()),
 	}
 	if q.Quorum {
 		w.quorumView = &quorumView{Leader: a.NodeName, Members: []string{a.NodeName}, Online: []string{a.NodeName}, DeliveryLimit: deliveryLimit(q)}
@@ -343,6 +344,19 @@ func (a *API) purgeQueue(c *call) (any, error) {
 	}
 	_, e := v.Purge(c.actor(v), q.Name)
 	return nil, amqpError(e)
+}
+
+// changeQueue gives a queue other arguments while it serves.
+func (a *API) changeQueue(c *call) (any, error) {
+	v, q, err := c.queue()
+	if err != nil {
+		return nil, err
+	}
+	var in struct{ Arguments arguments }
+	if err := c.read(&in); err != nil {
+		return nil, err
+	}
+	return nil, amqpError(v.ChangeQueue(c.actor(v), q.Name, amqp.Table(in.Arguments)))
 }
 
 // queueAction knows what RabbitMQ's does; on one node there is nothing to

@@ -180,10 +180,10 @@ func (s *Server) restoreVhost(c meta.Cluster, v meta.Vhost) error {
 	}
 	to.RestorePolicies(plain(policies))
 	for _, x := range exchanges {
-		to.RestoreExchange(x, s.left(x.UID))
+		to.RestoreExchange(x, s.left(x.UID), s.left(x.Keys))
 	}
 	for _, q := range queues {
-		to.RestoreQueue(q, s.left(q.UID), s.left(q.Waiting))
+		to.RestoreQueue(q, s.left(q.UID), s.left(q.Waiting), s.left(q.Keys))
 	}
 	for _, b := range bindings {
 		to.RestoreBinding(b)
