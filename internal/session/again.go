@@ -30,7 +30,9 @@ func (a *again) remember(ch *channel, args, header []byte, msg *broker.Message) 
 	a.header = append(a.header[:0], header...)
 	route := a.args[2 : len(a.args)-1] // between the ticket and the bits
 	n := int(route[0])
-	a.msg = broker.Message{Route: route, Exchange: route[1 : 1+n], Key: route[2+n:], Persistent: msg.Persistent}
+	a.msg = broker.Message{
+		Route: route, Exchange: route[1 : 1+n], Key: route[2+n:], Persistent: msg.Persistent, Priority: msg.Priority,
+	}
 }
 
 // publishAgain handles a basic.publish that is like the last one but for its
