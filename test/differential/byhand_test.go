@@ -61,7 +61,7 @@ func byHand() (list []*script) {
 		},
 	} {
 		prefix := fmt.Sprintf("hand%d.", i+1)
-		s := &script{seed: uint64(i + 1), prefix: prefix, queues: []string{"q1", "q2", "q3"}, ops: ops} //nolint:gosec // few
+		s := &script{seed: uint64(i + 1), prefix: prefix, queues: []string{"q1", "q2", "q3"}, ops: ops}
 		list = append(list, s)
 	}
 	return list
