@@ -252,7 +252,7 @@ func (v *Vhost) forgetBindings(gone []*entry) {
 // destination, read on the source.
 func (v *Vhost) checkEnds(a *Actor, b *Binding) *amqp.Error {
 	b.Source, b.Destination = cleanName(b.Source), cleanName(b.Destination)
-	if b.DestinationKind == KindQueue && (b.Destination == ReplyQueue || isReplyTo(b.Destination)) {
+	if b.DestinationKind == KindQueue && isReplyTo(b.Destination) {
 		return errVolatile()
 	}
 	if err := v.checkBind(a, auth.Write, b.DestinationKind, b.Destination); err != nil {

@@ -150,15 +150,18 @@ func (v *Vhost) checkDeadLetters(a *Actor, d *QueueDeclare) *amqp.Error {
 
 // checkQueue checks a new queue's arguments.
 func (v *Vhost) checkQueue(d *QueueDeclare) *amqp.Error {
-	if err := v.checkForeign(d); err != nil {
+	if err := v.checkTypeName(d); err != nil {
 		return err
 	}
 	for _, f := range inOrder(d.Arguments) {
-		if k, ok := v.rules.queue[f.Key]; ok {
+		if k, ok := v.rules.queue[f.Key]; ok && !slices.Contains(foreign[queueType(d.Arguments)], f.Key) {
 			if reason := k.check(f.Value, d.Arguments); reason != "" {
 				return v.invalidArgument(d.Name, f.Key, reason)
 			}
 		}
+	}
+	if err := v.checkForeign(d); err != nil {
+		return err
 	}
 	if err := v.checkQueueType(d); err != nil {
 		return err

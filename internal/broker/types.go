@@ -92,18 +92,22 @@ func queueType(args amqp.Table) string {
 	return "classic"
 }
 
-// checkForeign refuses arguments that belong to another type of queue, and what
-// is no type at all.
-func (v *Vhost) checkForeign(d *QueueDeclare) *amqp.Error {
-	t := queueType(d.Arguments)
+// checkTypeName refuses what is no type, and a type that wants a name.
+func (v *Vhost) checkTypeName(d *QueueDeclare) *amqp.Error {
 	if value, ok := d.Arguments.Get("x-queue-type"); ok {
 		if reason := checkType(value, nil); reason != "" {
 			return v.invalidArgument(d.Name, "x-queue-type", reason)
 		}
 	}
-	if d.generated && t == "quorum" {
+	if d.generated && queueType(d.Arguments) == "quorum" {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "Cannot declare a server-named queue for type rabbit_quorum_queue")
 	}
+	return nil
+}
+
+// checkForeign refuses arguments that belong to another type of queue.
+func (v *Vhost) checkForeign(d *QueueDeclare) *amqp.Error {
+	t := queueType(d.Arguments)
 	for _, key := range foreign[t] {
 		if _, ok := d.Arguments.Get(key); ok {
 			return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "invalid arg '%s' for %s of queue type rabbit_%s_queue",

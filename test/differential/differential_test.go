@@ -46,6 +46,13 @@ func TestDifferential(t *testing.T) {
 	rabbit := &broker{name: "RabbitMQ", amqp: address, http: overHTTP("http://" + os.Getenv("RABBITMQ_API"))}
 	seeds := seeds(t)
 	c := &comparison{warren: warren, rabbit: rabbit, found: map[string][]uint64{}, explained: map[string]int{}}
+	if os.Getenv("SEED") == "" {
+		for i, s := range byHand() {
+			if d := c.compare(s, slowly); d != nil {
+				t.Errorf("conversation %d\n%s%s", i+1, d.script(s, false), d)
+			}
+		}
+	}
 	c.run(t, seeds)
 	t.Logf("%d scripts, %d operations, %d differences explained, %d not", len(seeds), c.ops.Load(), c.known.Load(), c.unknown.Load())
 	for _, name := range slices.Sorted(keys(c.explained)) {

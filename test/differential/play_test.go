@@ -55,6 +55,7 @@ type delivery struct {
 // play returns what each step brought.
 func (b *broker) play(s *script, quiet time.Duration) ([]string, error) {
 	p := &player{b: b, s: s, quiet: quiet}
+	p.tidy() // what a run that was cut off has left
 	defer p.tidy()
 	var steps []string
 	for _, o := range s.ops {
