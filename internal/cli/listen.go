@@ -119,6 +119,7 @@ func (ls *listeners) secure(ctx context.Context, c *config.Config, log *slog.Log
 	}
 	if c.WSS != "" {
 		_, err = ls.tcp(ctx, c.WSS, "the key wss", func(s *server.Server, l net.Listener) error {
+			s.Presents(certificates)
 			return s.ServeWebSocket(tls.NewListener(l, certificates.Config()))
 		})
 	}

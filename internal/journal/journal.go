@@ -47,6 +47,9 @@ type Options struct {
 	Space func(error)
 	// Fenced is told, once, why the journal cannot be written to any more.
 	Fenced func(error)
+	// Synced is told how long the system took to make a commit stable, by who
+	// commits: it must not block. Nil: it is not measured.
+	Synced func(took time.Duration)
 }
 
 const (
@@ -86,16 +89,16 @@ type Journal struct {
 	full   atomic.Bool           // no space for another segment
 	failed atomic.Pointer[error] // as fenced; set before anybody is told
 
-	files    sync.Mutex // guards what follows
-	used     sync.Cond  // a free file was taken, or the journal ends
-	ready    sync.Cond  // there is a free file, or there will be none
-	segments []*segment // oldest first; the last is written to, by the committer
-	total    int64      // bytes of segments
-	free     []string   // names of files to be used again
-	fresh    uint64     // number of the next one that is made
-	next     uint64     // id of the next segment
-	ending   error      // why no more files are made
-	begun    bool       // a segment was begun since Open
+	files    sync.Mutex   // guards what follows
+	used     sync.Cond    // a free file was taken, or the journal ends
+	ready    sync.Cond    // there is a free file, or there will be none
+	segments []*segment   // oldest first; the last is written to, by the committer
+	total    atomic.Int64 // bytes of segments; changed under files
+	free     []string     // names of files to be used again
+	fresh    uint64       // number of the next one that is made
+	next     uint64       // id of the next segment
+	ending   error        // why no more files are made
+	begun    bool         // a segment was begun since Open
 	sweeping bool
 	buf      []byte // Open's
 
@@ -381,8 +384,25 @@ func (j *Journal) commit(p *pending) error {
 	if s == nil {
 		return nil
 	}
-	return s.sync()
+	return j.sync(s)
 }
+
+// sync makes a commit stable, and tells how long that took.
+func (j *Journal) sync(s *segment) error {
+	if j.opts.Synced == nil || s.synced == s.off {
+		return s.sync()
+	}
+	begun := time.Now() //nolint:forbidigo // to say how long it took
+	if err := s.sync(); err != nil {
+		return err
+	}
+	j.opts.Synced(time.Since(begun))
+	return nil
+}
+
+// DiskBytes is how long the segments of the log are together, without the files
+// that are kept ready for more.
+func (j *Journal) DiskBytes() int64 { return j.total.Load() }
 
 // markEnd writes a last frame, which says that what is before it was synced:
 // after a graceful end damage is told from a write that was cut off wherever
@@ -457,7 +477,7 @@ func (j *Journal) begin(size int64, prev before) (*segment, error) {
 		return nil, err
 	}
 	j.segments = append(j.segments, s)
-	j.total += s.size
+	j.total.Add(s.size)
 	return s, nil
 }
 

@@ -328,6 +328,7 @@ func (j *Journal) scan(f *found, end int64, v Visitor, r *Report) (sure int64, e
 	f.off, f.synced = at, at
 	r.Files[len(r.Files)-1].End = at
 	j.segments = append(j.segments, f.segment)
+	j.total.Add(f.size)
 	return sure, nil
 }
 

@@ -30,10 +30,10 @@ func (j *Journal) sweep() {
 // tooMuch reports whether the oldest segment should go; j.files is held.
 func (j *Journal) tooMuch() bool {
 	if !j.full.Load() {
-		return len(j.segments) > j.opts.KeepSegments+1 && j.total > 2*j.opts.LiveBytes()+int64(j.opts.KeepSegments)*j.opts.SegmentSize
+		return len(j.segments) > j.opts.KeepSegments+1 && j.total.Load() > 2*j.opts.LiveBytes()+int64(j.opts.KeepSegments)*j.opts.SegmentSize
 	}
 	live := j.opts.LiveBytes()
-	return len(j.segments) > 2 && j.total > live+live/4+2*j.opts.SegmentSize
+	return len(j.segments) > 2 && j.total.Load() > live+live/4+2*j.opts.SegmentSize
 }
 
 // retireOldest puts what is live in the oldest segment again and frees its
@@ -195,7 +195,7 @@ func (j *Journal) retire(s *segment) error {
 	j.files.Lock()
 	defer j.files.Unlock()
 	j.segments = j.segments[1:]
-	j.total -= s.size
+	j.total.Add(-s.size)
 	name := j.name(s.id, "wal")
 	s.reading.Lock()
 	s.gone = true

@@ -38,6 +38,18 @@ type Source struct {
 	Logins func() (good, bad uint64)
 	// Tenants tells the use and the limits of clusters; nil: there are none.
 	Tenants func() []Tenant
+	// Journal tells what the journal takes; nil: there is none.
+	Journal func() Journal
+}
+
+// Journal is what the journal takes.
+type Journal struct {
+	Disk int64 // bytes of its segments
+	// How long its syncs took: Counts has how many took longer than the bound
+	// before and at most this one, and at its end those beyond the last.
+	Bounds []time.Duration
+	Counts []uint64
+	Sum    time.Duration
 }
 
 // Tenant is what a vhost takes of what it may.
@@ -71,8 +83,9 @@ const ContentType = "text/plain; version=0.0.4; charset=utf-8"
 
 // kinds of metrics.
 const (
-	counter = "counter"
-	gauge   = "gauge"
+	counter   = "counter"
+	gauge     = "gauge"
+	histogram = "histogram"
 )
 
 // page is a scrape that is being written.

@@ -58,6 +58,9 @@ func node(t *testing.T, n int) *metrics.Source {
 	return &metrics.Source{
 		Broker: b, Registry: session.NewRegistry(), Version: "1", RabbitVersion: "4.3.6", Node: "warren@t", ClusterID: "id",
 		ClusterName: func() string { return "c" }, Started: time.Now(), Now: time.Now, Logins: func() (uint64, uint64) { return 3, 1 },
+		Journal: func() metrics.Journal {
+			return metrics.Journal{Disk: 5, Bounds: []time.Duration{time.Millisecond, time.Second}, Counts: []uint64{2, 3, 1}, Sum: 4 * time.Second}
+		},
 		Tenants: func() []metrics.Tenant { return []metrics.Tenant{{Cluster: "id", Vhost: "/", MaxQue: -1}} },
 	}
 }
@@ -112,7 +115,8 @@ func TestFormat(t *testing.T) {
 				if m == nil {
 					t.Fatalf("no sample: %q", line)
 				}
-				if m[1] != current || seen[m[1]+m[2]] {
+				part := kinds[current] == "histogram" && slices.Contains([]string{"_bucket", "_sum", "_count"}, strings.TrimPrefix(m[1], current))
+				if m[1] != current && !part || seen[m[1]+m[2]] {
 					t.Errorf("%q comes twice or behind %s", line, current)
 				}
 				seen[m[1]+m[2]] = true
@@ -221,6 +225,21 @@ func (c *counting) Write(b []byte) (int, error) {
 }
 
 var _ io.Writer = (*counting)(nil)
+
+// TestJournal: buckets add up, as Prometheus wants them.
+func TestJournal(t *testing.T) {
+	t.Parallel()
+	text := scrape(t, node(t, 1), metrics.Request{})
+	for _, want := range []string{
+		"warren_journal_live_bytes 0\n", "warren_journal_disk_bytes 5\n",
+		`warren_journal_sync_seconds_bucket{le="0.001"} 2` + "\n" + `warren_journal_sync_seconds_bucket{le="1"} 5` + "\n" +
+			`warren_journal_sync_seconds_bucket{le="+Inf"} 6` + "\nwarren_journal_sync_seconds_sum 4\nwarren_journal_sync_seconds_count 6\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s is missing in %s", want, text)
+		}
+	}
+}
 
 func TestFamilies(t *testing.T) {
 	t.Parallel()

@@ -111,6 +111,7 @@ func (p *page) ours() {
 	p.single("messages_memory_bytes", gauge, "Bytes of messages in memory", float64(m.Used()))
 	p.single("messages_memory_limit_bytes", gauge, "Bytes of messages in memory from which publishers wait, 0 for no limit", float64(m.Limit()))
 	p.single("journal_live_bytes", gauge, "Bytes of messages that the journal has to keep", float64(m.Logged()))
+	p.journal()
 	if p.Tenants == nil {
 		return
 	}
@@ -129,6 +130,27 @@ func (p *page) ours() {
 			p.value(f.name, appendLabels(nil, "cluster", tenants[i].Cluster, "vhost", tenants[i].Vhost), f.of(&tenants[i]))
 		}
 	}
+}
+
+// journal writes what the journal takes.
+func (p *page) journal() {
+	if p.Journal == nil {
+		return
+	}
+	j := p.Journal()
+	p.single("journal_disk_bytes", gauge, "Bytes of the journal on the disk, without files that are kept ready", float64(j.Disk))
+	p.head("journal_sync_seconds", histogram, "How long the disk took to make a commit of the journal stable")
+	n := uint64(0)
+	for i, count := range j.Counts {
+		n += count
+		le := "+Inf"
+		if i < len(j.Bounds) {
+			le = strconv.FormatFloat(j.Bounds[i].Seconds(), 'g', -1, 64)
+		}
+		p.value("journal_sync_seconds_bucket", appendLabels(nil, "le", le), float64(n))
+	}
+	p.value("journal_sync_seconds_sum", nil, j.Sum.Seconds())
+	p.value("journal_sync_seconds_count", nil, float64(n))
 }
 
 // typed are the counters of one type of queue.

@@ -51,6 +51,8 @@ type Options struct {
 	// certificate ends, if it has one. Nil: it does; it has none.
 	Ready              func() bool
 	CertificateExpires func() (time.Time, bool)
+	// Journal tells what the journal takes; nil: there is none.
+	Journal func() metrics.Journal
 	// Effective is the configuration in force, by its keys, to show.
 	Effective map[string]any
 	// Drainer sends the clients away; nil: nobody can.

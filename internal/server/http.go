@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/warrenmq/warren/internal/metrics"
 	"github.com/warrenmq/warren/internal/mgmt"
 )
 
@@ -25,8 +26,20 @@ func (s *Server) newAPI(host string) (*mgmt.API, error) {
 		Store: s.store, Broker: s.broker, Registry: s.registry, Logger: s.opts.Logger, Version: s.opts.Version,
 		Address: s.opts.Address, NodeName: "warren@" + host, Now: s.opts.Now,
 		Applied: s.later.wait, ClusterName: s.opts.ClusterName, Data: s.opts.Data, MaxConnections: s.opts.MaxConnections,
-		Listeners: s.listeningAt, Drainer: s, Effective: s.opts.Effective,
+		Listeners: s.listeningAt, Drainer: s, Effective: s.opts.Effective, Journal: s.journal(),
+		CertificateExpires: s.certificateExpires,
 	})
+}
+
+// journal tells what the journal takes; nil: there is none.
+func (s *Server) journal() func() metrics.Journal {
+	if s.opts.Storage == nil {
+		return nil
+	}
+	return func() metrics.Journal {
+		m := s.opts.Storage.Measure()
+		return metrics.Journal{Disk: m.Disk, Bounds: m.Bounds, Counts: m.Counts, Sum: m.Sum}
+	}
 }
 
 // listeningAt tells where the node listens.

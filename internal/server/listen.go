@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/warrenmq/warren/internal/session"
@@ -21,6 +22,7 @@ func (s *Server) ServeAMQP(l net.Listener) error { return s.ServeLayered(l, tran
 func (s *Server) ServeLayered(l net.Listener, layers transport.Layers) error {
 	protocol := "amqp"
 	if layers.TLS != nil {
+		s.Presents(layers.TLS)
 		protocol = "amqp/ssl"
 	}
 	s.show(l, protocol, layers.TLS != nil)
@@ -32,6 +34,29 @@ func (s *Server) ServeLayered(l net.Listener, layers transport.Layers) error {
 			session.Serve(&s.config, inner)
 		}
 	}))
+}
+
+// Presents notes that clients are shown certificates, so that the health check
+// looks at when they end. ServeLayered does so by itself.
+func (s *Server) Presents(c *transport.Certificates) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Contains(s.certificates, c) {
+		s.certificates = append(s.certificates, c)
+	}
+}
+
+// certificateExpires tells when the first certificate ends; false: there is none.
+func (s *Server) certificateExpires() (end time.Time, ok bool) {
+	s.mu.Lock()
+	list := slices.Clone(s.certificates)
+	s.mu.Unlock()
+	for _, c := range list {
+		if at := c.Expires(); !ok || at.Before(end) {
+			end, ok = at, true
+		}
+	}
+	return end, ok
 }
 
 // unwrap takes the layers off a connection; nil: it was closed.

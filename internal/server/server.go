@@ -21,6 +21,7 @@ import (
 	"github.com/warrenmq/warren/internal/mgmt"
 	"github.com/warrenmq/warren/internal/session"
 	"github.com/warrenmq/warren/internal/storage"
+	"github.com/warrenmq/warren/internal/transport"
 )
 
 // Options are what a Server is made of.
@@ -71,6 +72,8 @@ type Server struct {
 	web       []*http.Server
 	places    []mgmt.Listener // where the node listens, to show
 	closed    bool
+	// certificates are those that clients are shown.
+	certificates []*transport.Certificates
 }
 
 // Open builds a node: what the definitions hold is there when it returns.

@@ -68,6 +68,7 @@ type Store struct {
 	backlog     *backlog.Store
 	histories   map[uint64]*history // what replay found; nil after Attach
 	lastUID     uint64              // highest of those
+	syncs       syncs
 
 	live   atomic.Pointer[Live]
 	logged func() int64
@@ -91,6 +92,7 @@ func Open(o Options) (*Store, *journal.Report, error) {
 	s.journal, report, err = journal.Open(journal.Options{
 		FS: o.FS, Dir: path.Join(o.Dir, "journal"), SegmentSize: o.SegmentSize,
 		Live: s.isLive, Any: s.anyLive, Levels: s.levels, LiveBytes: s.liveBytes, Space: s.space, Fenced: s.fenced,
+		Synced: s.syncs.add,
 	}, replay(s.histories))
 	if err != nil {
 		return nil, nil, fmt.Errorf("journal: %w", err)

@@ -71,6 +71,21 @@ func (c *Certificates) Config() *tls.Config {
 	}
 }
 
+// Expires tells when the first of the certificates ends that clients are shown.
+func (c *Certificates) Expires() time.Time {
+	var end time.Time
+	for _, der := range c.current().Certificates[0].Certificate {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			continue // not the node's own, which was parsed when it was read
+		}
+		if end.IsZero() || cert.NotAfter.Before(end) {
+			end = cert.NotAfter
+		}
+	}
+	return end
+}
+
 // current looks at the files if it is time to.
 func (c *Certificates) current() *tls.Config {
 	c.mu.Lock()
