@@ -99,6 +99,9 @@ func (p *page) readConnections() (conns []connFigures, channels []channelFigures
 	var all connFigures
 	var sum channelFigures
 	for _, c := range p.Registry.Living() {
+		if _, _, v := c.Owner(); !p.cluster(v.Cluster) {
+			continue
+		}
 		i := c.Info()
 		if p.each() {
 			conns = append(conns, connFigures{i.Traffic, len(i.Channels), appendLabels(nil, "connection", i.Name)})

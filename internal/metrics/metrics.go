@@ -52,13 +52,6 @@ type Journal struct {
 	Sum    time.Duration
 }
 
-// Tenant is what a vhost takes of what it may.
-type Tenant struct {
-	Cluster, Vhost         string // id and name on the wire
-	Connections, Queues    int
-	MaxConnections, MaxQue int64 // negative: no limit
-}
-
 // View is how much is told.
 type View uint8
 
@@ -76,6 +69,9 @@ type Request struct {
 	Families []string
 	// Vhosts restricts Detailed to some, by the names on the wire; nil: all.
 	Vhosts []string
+	// Cluster restricts PerObject and Detailed to what is in one cluster, by its
+	// id: nothing of others, nothing of the node. Empty: all.
+	Cluster string
 }
 
 // ContentType is the text format's.
@@ -96,6 +92,8 @@ type page struct {
 	line   []byte
 	prefix string
 	req    *Request
+
+	messages map[string]int // of vhosts, by the names on the wire; filled by global
 }
 
 const buffer = 64 << 10
@@ -106,6 +104,10 @@ func (s *Source) Write(w io.Writer, r Request) error {
 	if r.View == Detailed {
 		p.prefix = "rabbitmq_detailed_"
 	}
+	if r.Cluster != "" {
+		p.tenant()
+		return p.out.Flush()
+	}
 	p.nodeMetrics()
 	p.queues()
 	p.connections()
@@ -114,6 +116,7 @@ func (s *Source) Write(w io.Writer, r Request) error {
 	if r.View != Detailed {
 		p.totals()
 		p.global()
+		p.own("warren_", p.ours)
 		p.runtime()
 	}
 	return p.out.Flush()
@@ -129,7 +132,12 @@ func (p *page) each() bool { return p.req.View != Aggregated }
 
 // vhost reports whether the objects of a vhost are written.
 func (p *page) vhost(v *broker.Vhost) bool {
-	return p.req.View != Detailed || len(p.req.Vhosts) == 0 || slices.Contains(p.req.Vhosts, v.Wire())
+	return p.cluster(v.Ref().Cluster) && (p.req.View != Detailed || len(p.req.Vhosts) == 0 || slices.Contains(p.req.Vhosts, v.Wire()))
+}
+
+// cluster reports whether what is in a cluster is written.
+func (p *page) cluster(id string) bool {
+	return p.req.Cluster == "" || p.req.Cluster == id
 }
 
 // head begins a metric.

@@ -61,7 +61,12 @@ func node(t *testing.T, n int) *metrics.Source {
 		Journal: func() metrics.Journal {
 			return metrics.Journal{Disk: 5, Bounds: []time.Duration{time.Millisecond, time.Second}, Counts: []uint64{2, 3, 1}, Sum: 4 * time.Second}
 		},
-		Tenants: func() []metrics.Tenant { return []metrics.Tenant{{Cluster: "id", Vhost: "/", MaxQue: -1}} },
+		Tenants: func() []metrics.Tenant {
+			return []metrics.Tenant{
+				{Cluster: "id", Name: "default", Vhost: "/", Connections: 2, Queues: 3, MaxConnections: 5, MaxQue: -1},
+				{Cluster: "id", Name: "default", Vhost: "v", Connections: 1, Queues: 1, MaxConnections: 6, MaxQue: 9},
+			}
+		},
 	}
 }
 
@@ -225,6 +230,25 @@ func (c *counting) Write(b []byte) (int, error) {
 }
 
 var _ io.Writer = (*counting)(nil)
+
+// TestClusters: what the vhosts of a cluster take together, with limits where
+// each has one.
+func TestClusters(t *testing.T) {
+	t.Parallel()
+	text := scrape(t, node(t, 4), metrics.Request{})
+	const labels = `{cluster="id",name="default"} `
+	for _, want := range []string{
+		"warren_cluster_connections" + labels + "3\n", "warren_cluster_connections_limit" + labels + "11\n",
+		"warren_cluster_queues" + labels + "4\n", "warren_cluster_messages" + labels + "4\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s is missing", want)
+		}
+	}
+	if strings.Contains(text, "warren_cluster_queues_limit{") {
+		t.Error("there is a limit of queues, and a vhost has none")
+	}
+}
 
 // TestJournal: buckets add up, as Prometheus wants them.
 func TestJournal(t *testing.T) {

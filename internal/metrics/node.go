@@ -102,7 +102,6 @@ func (p *page) totals() {
 	}
 	p.single("alarms_free_disk_space_watermark", gauge, "is 1 if free disk space watermark alarm is in effect", disk)
 	p.single("alarms_memory_used_watermark", gauge, "is 1 if VM memory watermark alarm is in effect", memory)
-	p.own("warren_", p.ours)
 }
 
 // ours are metrics that RabbitMQ has not.
@@ -112,23 +111,10 @@ func (p *page) ours() {
 	p.single("messages_memory_limit_bytes", gauge, "Bytes of messages in memory from which publishers wait, 0 for no limit", float64(m.Limit()))
 	p.single("journal_live_bytes", gauge, "Bytes of messages that the journal has to keep", float64(m.Logged()))
 	p.journal()
-	if p.Tenants == nil {
-		return
-	}
-	tenants := p.Tenants()
-	for _, f := range []struct {
-		name, help string
-		of         func(*Tenant) float64
-	}{
-		{"vhost_connections", "Connections to a vhost", func(t *Tenant) float64 { return float64(t.Connections) }},
-		{"vhost_connections_limit", "Limit of connections to a vhost, -1 for none", func(t *Tenant) float64 { return float64(t.MaxConnections) }},
-		{"vhost_queues", "Queues of a vhost", func(t *Tenant) float64 { return float64(t.Queues) }},
-		{"vhost_queues_limit", "Limit of queues of a vhost, -1 for none", func(t *Tenant) float64 { return float64(t.MaxQue) }},
-	} {
-		p.head(f.name, gauge, f.help)
-		for i := range tenants {
-			p.value(f.name, appendLabels(nil, "cluster", tenants[i].Cluster, "vhost", tenants[i].Vhost), f.of(&tenants[i]))
-		}
+	if p.Tenants != nil {
+		tenants := p.Tenants()
+		p.vhostUse(tenants)
+		p.clusterUse(tenants)
 	}
 }
 
@@ -164,9 +150,11 @@ func (p *page) global() {
 	classic, quorum := typed{label: "rabbit_classic_queue"}, typed{label: "rabbit_quorum_queue"}
 	var received, routed, unroutable, confirmed, returned uint64
 	dead := map[queue.Reason]uint64{}
+	p.messages = map[string]int{}
 	for _, v := range p.Broker.Vhosts() {
 		for q := range v.EachQueue() {
 			s := q.Sample()
+			p.messages[v.Wire()] += s.Ready + s.Unacked
 			if q.Quorum {
 				quorum.Add(&s.QueueStats)
 			} else {

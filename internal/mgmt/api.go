@@ -80,6 +80,7 @@ type need uint8
 const (
 	needLogin   need = iota + 1 // anybody who can log in and has a management tag
 	needMonitor                 // tag monitoring or administrator
+	needObjects                 // as needMonitor, or an administrator of a cluster, who sees what is in it
 	needVhost                   // who may see the vhost in the path; the broker checks the rest
 	needCluster                 // an administrator of the cluster in the path
 	needAdmin                   // an administrator of the installation

@@ -130,6 +130,11 @@ func (c *call) allowed(n need) error {
 			return nil
 		}
 		return errForbidden("Not monitor user")
+	case needObjects:
+		if c.tag("administrator") {
+			return nil
+		}
+		return c.allowed(needMonitor)
 	case needVhost:
 		if err := c.allowed(needLogin); err != nil {
 			return err

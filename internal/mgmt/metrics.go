@@ -22,8 +22,8 @@ const maxFamilies = 100
 func (a *API) metricRoutes() []route {
 	return []route{
 		{http.MethodGet, pathMetrics, needMonitor, a.metrics(metrics.Aggregated)},
-		{http.MethodGet, pathPerObject, needMonitor, a.metrics(metrics.PerObject)},
-		{http.MethodGet, pathDetailed, needMonitor, a.metrics(metrics.Detailed)},
+		{http.MethodGet, pathPerObject, needObjects, a.metrics(metrics.PerObject)},
+		{http.MethodGet, pathDetailed, needObjects, a.metrics(metrics.Detailed)},
 	}
 }
 
@@ -36,6 +36,9 @@ type raw struct {
 func (a *API) metrics(view metrics.View) func(*call) (any, error) {
 	return func(c *call) (any, error) {
 		r := metrics.Request{View: view}
+		if c.allowed(needMonitor) != nil {
+			r.Cluster = c.identity.Cluster // allowed by needObjects: its administrator
+		}
 		if view == metrics.Detailed {
 			q := c.req.URL.Query()
 			r.Families, r.Vhosts = q["family"], q["vhost"]
@@ -87,8 +90,12 @@ func (a *API) tenants() []metrics.Tenant {
 		if err != nil {
 			continue // it has just gone
 		}
+		cluster, err := a.Store.Cluster(ref.Cluster)
+		if err != nil {
+			continue
+		}
 		list = append(list, metrics.Tenant{
-			Cluster: ref.Cluster, Vhost: v.Wire(), Connections: conns[ref], Queues: v.QueueCount(),
+			Cluster: ref.Cluster, Name: cluster.Name, Vhost: v.Wire(), Connections: conns[ref], Queues: v.QueueCount(),
 			MaxConnections: m.Limits.Get(meta.LimitConnections), MaxQue: m.Limits.Get(meta.LimitQueues),
 		})
 	}

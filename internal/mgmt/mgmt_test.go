@@ -217,7 +217,8 @@ func (n *node) eachTag(t *testing.T) (checks int) {
 	at := meta.VhostRef{Cluster: home, Name: "/"}
 	enough := map[need][]string{
 		needLogin: {"management", "policymaker", "monitoring", "administrator"}, needMonitor: {"monitoring", "administrator"},
-		needVhost: {"management", "policymaker", "monitoring", "administrator"}, needCluster: {"administrator"}, needAdmin: {"administrator"},
+		needObjects: {"monitoring", "administrator"},
+		needVhost:   {"management", "policymaker", "monitoring", "administrator"}, needCluster: {"administrator"}, needAdmin: {"administrator"},
 	}
 	for _, tag := range []string{"management", "policymaker", "monitoring", "administrator", "impersonator"} {
 		// A hash without a password behind it: nobody has to compute it for each request.

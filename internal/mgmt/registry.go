@@ -23,6 +23,8 @@ func (n need) String() string {
 		return "management"
 	case needMonitor:
 		return "monitoring"
+	case needObjects:
+		return "monitoring; an administrator of a cluster sees what is in it"
 	case needVhost:
 		return "management, who may enter the vhost"
 	case needCluster:
