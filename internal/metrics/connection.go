@@ -25,8 +25,8 @@ func channelMetrics() []channelMetric {
 		{state, "channel_consumers", gauge, "Consumers on a channel", func(c *c) float64 { return float64(c.Consumers) }},
 		{state, "channel_messages_unacked", gauge, "Delivered but not yet acknowledged messages", func(c *c) float64 { return float64(c.Unacked) }},
 		{state, "channel_messages_unconfirmed", gauge, "Published but not yet confirmed messages", func(c *c) float64 { return float64(c.Unconfirmed) }},
-		{state, "channel_messages_uncommitted", gauge, "Messages received in a transaction but not yet committed", func(*c) float64 { return 0 }},
-		{state, "channel_acks_uncommitted", gauge, "Message acknowledgements in a transaction not yet committed", func(*c) float64 { return 0 }},
+		{state, "channel_messages_uncommitted", gauge, "Messages received in a transaction but not yet committed", func(c *c) float64 { return float64(c.Uncommitted) }},
+		{state, "channel_acks_uncommitted", gauge, "Message acknowledgements in a transaction not yet committed", func(c *c) float64 { return float64(c.AcksUncommitted) }},
 		{state, "consumer_prefetch", gauge, "Limit of unacknowledged messages for each consumer", func(c *c) float64 { return float64(c.Prefetch) }},
 		{state, "channel_prefetch", gauge, "Total limit of unacknowledged messages for all consumers on a channel", func(c *c) float64 { return float64(c.Global) }},
 		{exchange, "channel_messages_published_total", counter, "Total number of messages published into an exchange on a channel", func(c *c) float64 { return float64(c.Stats.Published) }},
@@ -116,6 +116,8 @@ func (p *page) readConnections() (conns []connFigures, channels []channelFigures
 			sum.Consumers += ch.Consumers
 			sum.Unacked += ch.Unacked
 			sum.Unconfirmed += ch.Unconfirmed
+			sum.Uncommitted += ch.Uncommitted
+			sum.AcksUncommitted += ch.AcksUncommitted
 			sum.Prefetch += ch.Prefetch
 			sum.Global += ch.Global
 		}

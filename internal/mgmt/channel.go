@@ -78,7 +78,8 @@ func (a *API) channelView(h channelHandle, s span) channelView {
 	return channelView{
 		Name: channelName(h.conn.Name, h.ch.Number), Number: int(h.ch.Number), User: h.conn.User, Actor: h.conn.User, Vhost: wire,
 		Node: a.NodeName, State: "running", Confirm: h.ch.Confirm, Transactional: h.ch.Tx, ConsumerCount: h.ch.Consumers,
-		Unacked: h.ch.Unacked, Unconfirmed: h.ch.Unconfirmed, Prefetch: h.ch.Prefetch, GlobalPrefetch: h.ch.Global,
+		Unacked: h.ch.Unacked, Unconfirmed: h.ch.Unconfirmed, Uncommitted: h.ch.Uncommitted,
+		AcksUncommitted: h.ch.AcksUncommitted, Prefetch: h.ch.Prefetch, GlobalPrefetch: h.ch.Global,
 		Connection: map[string]any{"name": h.conn.Name, "peer_host": host, "peer_port": port},
 		Stats:      newChannelStats(&h.ch.Stats, h.ch.History, s),
 	}

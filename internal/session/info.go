@@ -45,8 +45,11 @@ type ChannelInfo struct {
 	Prefetch, Global   int
 	Confirm, Tx        bool
 	Unconfirmed        uint64
-	Stats              ChannelStats
-	History            []history.Sample[ChannelStats]
+	// What the present transaction holds: publishes and acknowledgements.
+	Uncommitted, AcksUncommitted int
+
+	Stats   ChannelStats
+	History []history.Sample[ChannelStats]
 }
 
 // describe fills in what the handshake has settled.

@@ -63,7 +63,13 @@ func (d *channelDone) gotten(m *queue.Delivery, noAck bool) {
 }
 
 // channelMode is what a channel was switched to.
-type channelMode struct{ Confirm, Tx bool }
+type channelMode struct {
+	Confirm, Tx bool
+	uncommitted uncommitted
+}
+
+// uncommitted is what the present transaction holds.
+type uncommitted struct{ messages, acks int }
 
 // published is what is counted of publishes, once a batch.
 type published struct {
@@ -96,7 +102,8 @@ func (ch *channel) info() ChannelInfo {
 	defer ch.mu.Unlock()
 	i := ChannelInfo{
 		Number: ch.id, Consumers: len(ch.consumers), Unacked: ch.unacked.live, Global: ch.global, Prefetch: ch.prefetch,
-		Confirm: ch.mode.Confirm, Tx: ch.mode.Tx, Stats: ch.statsLocked(), History: ch.did.history.Samples(),
+		Confirm: ch.mode.Confirm, Tx: ch.mode.Tx, Uncommitted: ch.mode.uncommitted.messages,
+		AcksUncommitted: ch.mode.uncommitted.acks, Stats: ch.statsLocked(), History: ch.did.history.Samples(),
 	}
 	if tags := ch.published.tags.Load(); tags > i.Stats.Confirmed {
 		i.Unconfirmed = tags - i.Stats.Confirmed

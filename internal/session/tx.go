@@ -50,6 +50,9 @@ func (c *Conn) publishLater(ch *channel, m *broker.Message, mandatory bool) *amq
 	held.Content = append([]byte(nil), m.Content...)
 	held.Headers = append(amqp.RawTable(nil), m.Headers...)
 	t.publishes = append(t.publishes, heldPublish{held, mandatory})
+	ch.mu.Lock()
+	ch.mode.uncommitted.messages++
+	ch.mu.Unlock()
 	return nil
 }
 
@@ -68,6 +71,7 @@ func (c *Conn) settleLater(ch *channel, tag uint64, multiple bool, what fate) *a
 			return unknownTag(tag)
 		}
 		t.settles = append(t.settles, heldSettle{tag, d, what})
+		ch.mode.uncommitted.acks++
 		return nil
 	}
 	if late := ch.forgive(tag, true); !late && tag != 0 && !ch.unacked.has(tag) {
@@ -76,6 +80,7 @@ func (c *Conn) settleLater(ch *channel, tag uint64, multiple bool, what fate) *a
 	for _, id := range ch.unacked.tags(tag) {
 		d, _ := ch.unacked.take(id)
 		t.settles = append(t.settles, heldSettle{id, d, what})
+		ch.mode.uncommitted.acks++
 	}
 	return nil
 }
@@ -141,6 +146,7 @@ func (c *Conn) commit(ch *channel) *amqp.Error {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "partial tx completion")
 	}
 	ch.mu.Lock()
+	ch.mode.uncommitted = uncommitted{}
 	c.feed(ch)
 	ch.mu.Unlock()
 	c.send(ch.id, &amqp.TxCommitOk{})
@@ -154,6 +160,7 @@ func (c *Conn) rollback(ch *channel) {
 	ch.tx = &transaction{}
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
+	ch.mode.uncommitted = uncommitted{}
 	for _, s := range t.settles {
 		ch.unacked.restore(s.tag, s.outstanding)
 	}
