@@ -2,6 +2,7 @@ package session
 
 import (
 	"encoding/binary"
+	"errors"
 	"sync"
 	"syscall"
 
@@ -29,6 +30,11 @@ type writer struct {
 	again    []*consumer // that may have more, those not served first
 	taken    []queue.Delivery
 	large    bool // the last write was: the next one gets a desk at once
+
+	push  func(fd uintptr) bool // send, made once
+	stay  bool                  // send waits for the socket
+	wrote int                   // by send
+	err   error                 // of send
 }
 
 // desk is what a writer that has much to do works with; idle connections have
@@ -55,7 +61,7 @@ func (c *Conn) writeLoop() {
 // drain writes until there is nothing more to write; false: no more ever.
 func (c *Conn) drain(w *writer) bool {
 	for len(w.rest) > 0 || c.gather(w) {
-		n, err := c.nc.Write(w.rest)
+		n, err := c.write(w, true)
 		c.stats.sent(n)
 		w.rest = nil
 		if err != nil {
@@ -65,6 +71,38 @@ func (c *Conn) drain(w *writer) bool {
 		c.sent.Store(c.cfg.Registry.now())
 	}
 	return !c.out.ended()
+}
+
+// write writes w.rest and returns how much of it: without stay what the socket
+// takes at once.
+func (c *Conn) write(w *writer, stay bool) (int, error) {
+	if c.raw == nil {
+		return c.nc.Write(w.rest)
+	}
+	if w.push == nil {
+		w.push = w.send
+	}
+	w.stay, w.wrote, w.err = stay, 0, nil
+	if err := c.raw.Write(w.push); err != nil {
+		return w.wrote, err
+	}
+	return w.wrote, w.err
+}
+
+// send writes to a socket; false: when it is writable again.
+func (w *writer) send(fd uintptr) bool {
+	for w.wrote < len(w.rest) {
+		n, err := writeNow(fd, w.rest[w.wrote:])
+		w.wrote += n
+		if errors.Is(err, syscall.EAGAIN) {
+			return !w.stay
+		}
+		if err != nil {
+			w.err = err
+			return true
+		}
+	}
+	return true
 }
 
 // gather fills w.buf with what there is to write, if anything.
@@ -121,13 +159,9 @@ func (c *Conn) drainHere(w *writer) bool {
 		if !c.gather(w) {
 			return !c.out.ended()
 		}
-		n := 0
-		err := c.raw.Write(func(fd uintptr) bool {
-			n, _ = syscall.Write(int(fd), w.rest)
-			return true
-		})
+		n, err := c.write(w, false)
 		c.stats.sent(n)
-		if w.rest = w.rest[max(n, 0):]; err != nil || len(w.rest) > 0 {
+		if w.rest = w.rest[n:]; err != nil || len(w.rest) > 0 {
 			return false // the writer finds out what is wrong
 		}
 		c.sent.Store(c.cfg.Registry.now())
