@@ -27,12 +27,13 @@ func (q *Queue) Ahead() bool {
 }
 
 // CatchUp returns when the consumers of q have caught up, or after a few
-// milliseconds.
-func (q *Queue) CatchUp() {
+// milliseconds; false: it did not wait, since they wait for their clients.
+func (q *Queue) CatchUp() bool {
 	q.mu.Lock()
-	if q.closed || q.state.Ready() <= lowReady || q.busy() {
+	busy := q.busy()
+	if q.closed || q.state.Ready() <= lowReady || busy {
 		q.mu.Unlock()
-		return
+		return !busy
 	}
 	if q.ahead == nil {
 		q.ahead = make(chan struct{})
@@ -45,6 +46,7 @@ func (q *Queue) CatchUp() {
 	case <-ahead:
 	case <-t.C:
 	}
+	return true
 }
 
 // busy reports whether all consumers have enough to do: they wait for their

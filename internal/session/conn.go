@@ -264,10 +264,12 @@ func (c *Conn) rareMethod(ch *channel, id amqp.MethodID, args []byte) (*amqp.Err
 	switch id.Class() {
 	case 60:
 		if id != amqp.IDBasicNack && id != amqp.IDBasicReject {
+			c.got.listen.other = true
 			c.flush()
 		}
 		e = c.basicMethod(ch, m)
 	default:
+		c.got.listen.other = true
 		c.flush()
 		e = c.otherMethod(ch, id.Class(), m)
 	}

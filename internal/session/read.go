@@ -16,10 +16,6 @@ const (
 	hereMax = 16 << 10
 	// gatherReads is how many reads a batch is at most.
 	gatherReads = 64
-	// patientFrom is the prefetch from which on a client that has most of it in
-	// hand waits for more, patience at most, so that it gets more at once.
-	patientFrom = 64
-	patience    = time.Millisecond
 	// consumeGrace is how long a consume-ok waits for what comes behind its
 	// basic.consume. RabbitMQ's takes about as long, by way of the queue.
 	consumeGrace = 500 * time.Microsecond
@@ -38,6 +34,8 @@ type reading struct {
 
 	bytes, reads int  // of the batch
 	hungry       bool // it acknowledged deliveries of a consumer that is not busy
+	listen       listening
+	lead         lead
 
 	later *time.Timer
 	armed atomic.Bool // later runs
@@ -81,8 +79,10 @@ func (c *Conn) answer() {
 		return
 	}
 	here := c.raw != nil && c.got.bytes <= hereMax
+	c.got.listen.judge(c.got.bytes, c.published > 0)
+	n := c.got.bytes
 	c.got.bytes, c.got.reads = 0, 0
-	c.endBatch(here)
+	c.endBatch(here, n)
 	c.out.wait()
 }
 
@@ -92,6 +92,9 @@ func (c *Conn) read(p []byte) (int, error) {
 		return c.nc.Read(p)
 	}
 	g := &c.got
+	if g.listen.enough > 0 {
+		return c.readPatiently(p)
+	}
 	if g.try == nil {
 		g.try = c.tryRead
 	}
@@ -103,7 +106,7 @@ func (c *Conn) read(p []byte) (int, error) {
 	if g.n == 0 && g.err == nil {
 		return 0, io.EOF
 	}
-	return max(g.n, 0), g.err
+	return g.n, g.err
 }
 
 // readBehind reads when a consume-ok is held back: what the client has sent
@@ -128,15 +131,15 @@ func (c *Conn) readBehind(b []byte) (int, error) {
 func (c *Conn) tryRead(fd uintptr) bool {
 	g := &c.got
 	for {
-		g.n, g.err = syscall.Read(int(fd), g.into)
-		switch {
-		case errors.Is(g.err, syscall.EINTR):
-		case errors.Is(g.err, syscall.EAGAIN):
-			c.answer()
-			return false
-		default:
+		g.n, g.err = readNow(fd, g.into)
+		if !errors.Is(g.err, syscall.EAGAIN) {
 			return true
 		}
+		if g.listen.low == 0 {
+			c.answer()
+			return false
+		}
+		g.listen.lower(fd, 0)
 	}
 }
 
@@ -181,8 +184,8 @@ func (c *Conn) fill() (n int, err error) {
 
 // endBatch ends a batch: flush, then let consumers catch up. With here it is
 // little, and what it leads to is done by this goroutine: waking another one
-// costs more.
-func (c *Conn) endBatch(here bool) {
+// costs more. Bytes is how long the batch is.
+func (c *Conn) endBatch(here bool, bytes int) {
 	patient := here && !c.got.hungry && len(c.settles.runs) > 0 && c.published == 0
 	c.got.hungry = false
 	c.settles.flush()
@@ -210,9 +213,10 @@ func (c *Conn) endBatch(here bool) {
 		return
 	}
 	c.tallyPublishes()
+	n := c.published
 	c.published = 0
-	if q != nil && q.Ahead() {
-		q.CatchUp()
+	if q != nil && q.Ahead() && !q.CatchUp() {
+		c.got.lead.hold(n, bytes)
 	}
 	if reason := c.cfg.Broker.Blocked(); reason != "" {
 		c.waitForRoom(reason)

@@ -104,7 +104,9 @@ func (c *Conn) settle(ch *channel, tag uint64, multiple bool, what fate) *amqp.E
 	if !known {
 		return unknownTag(tag)
 	}
+	c.got.listen.other = c.got.listen.other || what != acked
 	for _, d := range c.taken {
+		c.got.listen.heard(d.src.prefetch)
 		c.got.hungry = c.got.hungry || !d.src.busy()
 		c.settles.add(d, what)
 	}

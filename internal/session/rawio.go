@@ -17,11 +17,10 @@ func writeNow(fd uintptr, p []byte) (int, error) { return now(syscall.SYS_WRITE,
 func now(call, fd uintptr, p []byte) (int, error) {
 	for {
 		n, _, errno := syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p))) //nolint:gosec // p lives
-		switch errno {
-		case 0:
-			return int(n), nil //nolint:gosec // at most len(p)
-		case syscall.EINTR:
-		default:
+		if errno == 0 {
+			return int(n), nil
+		}
+		if errno != syscall.EINTR {
 			return 0, errno
 		}
 	}
