@@ -39,6 +39,7 @@ type Queue struct {
 	dedup     *dedup                // what it has seen; nil: it does not remember
 	keeps     *keeping              // not nil: it keeps what waits, and is no queue of clients
 	refuses   atomic.Bool           // publishes for which there is no room
+	latency   atomic.Pointer[queueLatency]
 
 	mu        sync.Mutex // guards what follows
 	state     queue.State

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/warrenmq/warren/internal/history"
+	"github.com/warrenmq/warren/internal/latency"
 	"github.com/warrenmq/warren/internal/queue"
 )
 
@@ -160,6 +161,7 @@ type ExchangeStats struct{ In, Out uint64 }
 // exchangeCounts are shared by all versions of an exchange.
 type exchangeCounts struct {
 	in, out atomic.Uint64
+	latency latency.Series // of publishing
 
 	mu      sync.Mutex // guards what follows; publishing does not take it
 	history history.Ring[ExchangeStats]
@@ -183,6 +185,7 @@ type VhostCounts struct {
 	Confirmed, Returned                          atomic.Uint64
 	QueuesDeclared, QueuesCreated, QueuesDeleted atomic.Uint64
 	dead                                         [reasons]atomic.Uint64
+	published, acked                             latency.Series // of all queues, as queueLatency
 
 	mu      sync.Mutex // guards what follows
 	past    QueueStats // of queues that are gone

@@ -88,6 +88,7 @@ type queueDetails struct {
 	List       *[]consumerView `json:"consumer_details,omitempty"`
 	Incoming   *[]any          `json:"incoming,omitempty"`
 	Deliveries *[]any          `json:"deliveries,omitempty"`
+	Latency    *latencies      `json:"latency,omitempty"` // of a single queue
 }
 
 // queueHandle is a queue and where it is.
@@ -201,6 +202,7 @@ func (a *API) queueDetails(v *broker.Vhost, q *broker.Queue, s *broker.QueueView
 		whole := q.View()
 		consumers := a.consumerViews(v, q, &whole)
 		d.List, d.Incoming, d.Deliveries = &consumers, &[]any{}, &[]any{}
+		d.Latency = queueLatencies(q)
 	}
 	return d
 }

@@ -104,9 +104,13 @@ func (c *Conn) settle(ch *channel, tag uint64, multiple bool, what fate) *amqp.E
 	if !known {
 		return unknownTag(tag)
 	}
-	for _, d := range c.taken {
+	for i := range c.taken {
+		d := &c.taken[i]
+		if d.at.messages() > 0 && what == acked {
+			c.timeAck(d)
+		}
 		c.got.hungry = c.got.hungry || !d.src.busy()
-		c.settles.add(d, what)
+		c.settles.add(*d, what)
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ func (s *source) busy() bool { return s.prefetch >= patientFrom && 8*s.live >= 7
 type outstanding struct {
 	src *source // nil: settled, or never to be
 	seq uint64
+	at  stamp // when it was delivered
 }
 
 // unacked holds a channel's outstanding deliveries by tag. Tags grow by one,
