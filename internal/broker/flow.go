@@ -23,7 +23,7 @@ const (
 
 // Ahead reports whether the publishers of q are ahead of its consumers.
 func (q *Queue) Ahead() bool {
-	return q.ready.Load() > highReady && q.hot.Load() > highBytes && q.consumers.Load() > 0
+	return q.depth.ready.Load() > highReady && q.hot.Load() > highBytes && q.consumers.Load() > 0
 }
 
 // CatchUp returns when the consumers of q have caught up, or after a few

@@ -18,6 +18,7 @@ import (
 // Queue is the shell around one queue.State: the lock, the log, the wake-ups.
 type Queue struct {
 	Name                           string
+	depth                          depth  // beside the name, where lists look
 	UID                            uint64 // names the queue in the Log
 	Durable, AutoDelete, Exclusive bool
 	// Quorum queues keep every message, and count deliveries.
@@ -29,7 +30,6 @@ type Queue struct {
 	env    *env
 	policy atomic.Pointer[policy.Effective] // what policies say
 
-	ready     atomic.Int64 // messages; for flow control, without the lock
 	hot       atomic.Int64 // bytes in memory
 	consumers atomic.Int32
 	lease     atomic.Int64 // milliseconds for which it may be unused, 0: for ever
@@ -468,7 +468,7 @@ func (q *Queue) account() {
 		q.logged = logged
 	}
 	ready := q.state.Ready()
-	q.ready.Store(int64(ready))
+	q.depth.set(ready, q.state.Unacked())
 	if ready <= lowReady || q.closed {
 		q.caughtUp()
 	}
@@ -591,7 +591,7 @@ func (q *Queue) tick(sample int64) {
 func (q *Queue) Type() string { return queueType(q.Arguments()) }
 
 // Ready returns the number of ready messages.
-func (q *Queue) Ready() int { return int(q.ready.Load()) }
+func (q *Queue) Ready() int { return int(q.depth.ready.Load()) }
 
 // Consumers returns the number of consumers.
 func (q *Queue) Consumers() int { return int(q.consumers.Load()) }

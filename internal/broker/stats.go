@@ -128,6 +128,27 @@ func (q *Queue) Glance() QueueView {
 	return q.view()
 }
 
+// depth is how many messages a queue has, for who cannot wait for its lock: flow
+// control, and lists of many queues. It is set at the end of each step.
+type depth struct{ ready, unacked atomic.Int64 }
+
+func (d *depth) set(ready, unacked int) {
+	d.ready.Store(int64(ready))
+	if n := int64(unacked); d.unacked.Load() != n { // a store is dear
+		d.unacked.Store(n)
+	}
+}
+
+// Unacked returns the number of messages that are delivered and not settled.
+func (q *Queue) Unacked() int { return int(q.depth.unacked.Load()) }
+
+// Rate is by how much a part of what is sampled changed a second.
+func (q *Queue) Rate(part func(*QueueSample) float64) float64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.stats.history.Rate(part)
+}
+
 // Sample returns the counters alone.
 func (q *Queue) Sample() QueueSample {
 	q.mu.Lock()

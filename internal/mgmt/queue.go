@@ -216,7 +216,7 @@ func (a *API) queueLister(want *queueWant) *listing.Lister[queueHandle] {
 		}
 	}
 	rate := func(part func(*broker.QueueSample) float64) func(queueHandle) float64 {
-		return func(h queueHandle) float64 { return history.Rate(h.q.Glance().History, part) }
+		return func(h queueHandle) float64 { return h.q.Rate(part) }
 	}
 	type s = broker.QueueSample
 	return &listing.Lister[queueHandle]{
@@ -233,11 +233,11 @@ func (a *API) queueLister(want *queueWant) *listing.Lister[queueHandle] {
 			"type": func(h queueHandle) string { return h.q.Type() },
 		},
 		Keys: map[string]func(queueHandle) float64{
-			"messages":                               sample(func(s *s) float64 { return float64(s.Ready + s.Unacked) }),
-			"messages_ready":                         sample(func(s *s) float64 { return float64(s.Ready) }),
-			"messages_unacknowledged":                sample(func(s *s) float64 { return float64(s.Unacked) }),
+			"messages":                               func(h queueHandle) float64 { return float64(h.q.Ready() + h.q.Unacked()) },
+			"messages_ready":                         func(h queueHandle) float64 { return float64(h.q.Ready()) },
+			"messages_unacknowledged":                func(h queueHandle) float64 { return float64(h.q.Unacked()) },
 			"message_bytes":                          sample(func(s *s) float64 { return float64(s.Bytes) }),
-			"consumers":                              sample(func(s *s) float64 { return float64(s.Consumers) }),
+			"consumers":                              func(h queueHandle) float64 { return float64(h.q.Consumers()) },
 			"message_stats.publish":                  sample(func(s *s) float64 { return float64(s.Published) }),
 			"message_stats.ack":                      sample(func(s *s) float64 { return float64(s.Acked) }),
 			"message_stats.deliver_get":              sample(delivered),
