@@ -30,7 +30,7 @@ func (q *Queue) Ahead() bool {
 // milliseconds.
 func (q *Queue) CatchUp() {
 	q.mu.Lock()
-	if q.closed || q.state.Ready() <= lowReady || q.busy() {
+	if q.closed || q.state.Paused() || q.state.Ready() <= lowReady || q.busy() {
 		q.mu.Unlock()
 		return
 	}

@@ -215,7 +215,8 @@ func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
 // of what waits to be delivered again, 0: nothing ever did.
 func (v *Vhost) queueDefinition(q *Queue, waiting uint64) meta.Queue {
 	return meta.Queue{
-		Vhost: v.ref, Name: q.Name, UID: q.UID, Waiting: waiting, Keys: q.dedup.uid(), Durable: true, AutoDelete: q.AutoDelete, Arguments: q.Arguments(),
+		Vhost: v.ref, Name: q.Name, UID: q.UID, Waiting: waiting, Keys: q.dedup.uid(), Paused: q.Paused(), Durable: true, AutoDelete: q.AutoDelete,
+		Arguments: q.Arguments(),
 	}
 }
 
@@ -245,6 +246,7 @@ func (v *Vhost) RestoreQueue(m meta.Queue, r, waiting, keys Restored) {
 	v.mu.Lock()
 	q.configure(v.effective(q.object()))
 	v.mu.Unlock()
+	q.state.Pause(m.Paused, &q.fx)
 	v.restoreMessages(q, r)
 	if q.dedup = v.newDedup(m.Arguments, m.Keys, true); q.dedup != nil {
 		q.dedup.restore(v, keys)

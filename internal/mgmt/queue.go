@@ -21,6 +21,9 @@ func (a *API) queueRoutes() []route {
 		{http.MethodPut, "/api/queues/{vhost}/{name}/arguments", needVhost, a.changeQueue},
 		{http.MethodDelete, "/api/queues/{vhost}/{name}", needVhost, a.deleteQueue},
 		{http.MethodDelete, "/api/queues/{vhost}/{name}/contents", needVhost, a.purgeQueue},
+		{http.MethodPut, "/api/queues/{vhost}/{name}/pause", needVhost, func(c *call) (any, error) { return a.pauseQueue(c, true) }},
+		{http.MethodPut, "/api/queues/{vhost}/{name}/resume", needVhost, func(c *call) (any, error) { return a.pauseQueue(c, false) }},
+		{http.MethodGet, "/api/queues/{vhost}/{name}/unacked", needVhost, a.unacked},
 		{http.MethodPost, "/api/queues/{vhost}/{name}/get", needVhost, a.getMessages},
 		{http.MethodPost, "/api/queues/{vhost}/{name}/actions", needVhost, a.queueAction},
 		{http.MethodGet, "/api/queues/quorum/{vhost}/{name}/status", needVhost, a.quorumStatus},
@@ -108,6 +111,9 @@ func (a *API) queueView(v *broker.Vhost, q *broker.Queue, want *queueWant) queue
 	w := queueView{
 		Name: q.Name, Vhost: v.Wire(), Type: q.Type(), Node: a.NodeName, State: "running", Durable: q.Durable,
 		AutoDelete: q.AutoDelete, Exclusive: q.Exclusive, Arguments: arguments(q.Arguments()), policied: newPolicied(q.Policy()),
+	}
+	if q.Paused() {
+		w.State = "paused"
 	}
 	if q.Quorum {
 		w.quorumView = &quorumView{Leader: a.NodeName, Members: []string{a.NodeName}, Online: []string{a.NodeName}, DeliveryLimit: deliveryLimit(q)}

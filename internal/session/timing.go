@@ -26,6 +26,11 @@ func (r *Registry) moment() stamp {
 	return stamp(time.Since(r.started)/time.Microsecond) << stampShift //nolint:gosec // not negative
 }
 
+// at is when a stamp was made.
+func (r *Registry) at(s stamp) time.Time {
+	return r.started.Add(time.Duration(s>>stampShift) * time.Microsecond)
+}
+
 // of returns the stamp as a sample of n messages.
 func (s stamp) of(n int) stamp { return s | stamp(min(n, stampCount)) } //nolint:gosec // a number of messages
 
