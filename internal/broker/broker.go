@@ -157,12 +157,15 @@ func (b *Broker) RemoveVhost(ref meta.VhostRef) (*Vhost, bool) {
 
 // Tick lets every queue do what may wait. The server calls it every second.
 func (b *Broker) Tick() {
-	sample := int64(0)
-	if b.ticks.Add(1)%history.Every == 0 {
+	sample, ticks := int64(0), b.ticks.Add(1)
+	if ticks%history.Every == 0 {
 		sample = b.env.now()
 	}
 	for _, v := range b.Vhosts() {
 		v.tick(sample)
+		if ticks%latencyWindow == 0 {
+			v.rotate()
+		}
 	}
 }
 

@@ -183,7 +183,8 @@ func (v *Vhost) Get(a *Actor, name string, noAck bool) (q *Queue, d queue.Delive
 			"are not supported by <<\"quorum\">> queues with single active consumer", v.resource(KindQueue, q.Name))
 	}
 	q.touch()
-	for more := true; more && !ok; { // again when it had to be fetched
+	paused := a.Conn != 0 && q.Paused() // an operator looks into it all the same
+	for more := !paused; more && !ok; { // again when it had to be fetched
 		q.lockTimely(q.finish)
 		if !q.closed {
 			d, ok = q.state.Get(noAck, &q.fx)

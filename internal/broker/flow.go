@@ -23,14 +23,14 @@ const (
 
 // Ahead reports whether the publishers of q are ahead of its consumers.
 func (q *Queue) Ahead() bool {
-	return q.ready.Load() > highReady && q.hot.Load() > highBytes && q.consumers.Load() > 0
+	return q.depth.ready.Load() > highReady && q.hot.Load() > highBytes && q.consumers.Load() > 0
 }
 
 // CatchUp returns when the consumers of q have caught up, or after a few
 // milliseconds; false: it did not wait, since they wait for their clients.
 func (q *Queue) CatchUp() bool {
 	q.mu.Lock()
-	busy := q.busy()
+	busy := q.busy() || q.state.Paused()
 	if q.closed || q.state.Ready() <= lowReady || busy {
 		q.mu.Unlock()
 		return !busy

@@ -76,6 +76,8 @@ type Publisher struct {
 	batch    Batch
 	waiting  []entering
 
+	sampled *Sampled // by the next Flush; nil: it is not
+
 	settling []*Queue // those of batch.Settled
 	then     []follow
 	woken    []*queue.Consumer
@@ -309,12 +311,13 @@ func (p *Publisher) Flush(durable func(error), here bool) (longest *Queue, logge
 		f.queue.finish(f.after)
 	}
 	clear(p.then)
-	p.then = p.then[:0]
+	p.then, p.sampled = p.then[:0], nil
 	return longest, logged
 }
 
 // flush is Flush but for what follows from it in the queues: p.then.
 func (p *Publisher) flush(durable func(error), here bool) (longest *Queue, logged bool) {
+	p.sampled.publishedTo(&p.tally)
 	p.tally.settle(p.vhost.counts)
 	longest = p.flushRuns(here)
 	if len(p.noted) > 0 {
@@ -355,6 +358,9 @@ func (p *Publisher) flushRuns(here bool) (longest *Queue) {
 			}
 		}
 		p.then = then.add(r.queue, p.then)
+		if ok {
+			p.sampled.entered(r.queue, len(r.messages))
+		}
 		if ok && logged {
 			p.place(r, first)
 			p.waiting = append(p.waiting, entering{r.queue, first, r.firsts})

@@ -18,6 +18,7 @@ import (
 // Queue is the shell around one queue.State: the lock, the log, the wake-ups.
 type Queue struct {
 	Name                           string
+	depth                          depth  // beside the name, where lists look
 	UID                            uint64 // names the queue in the Log
 	Durable, AutoDelete, Exclusive bool
 	// Quorum queues keep every message, and count deliveries.
@@ -29,7 +30,6 @@ type Queue struct {
 	env    *env
 	policy atomic.Pointer[policy.Effective] // what policies say
 
-	ready     atomic.Int64 // messages; for flow control, without the lock
 	hot       atomic.Int64 // bytes in memory
 	consumers atomic.Int32
 	lease     atomic.Int64 // milliseconds for which it may be unused, 0: for ever
@@ -39,6 +39,7 @@ type Queue struct {
 	dedup     *dedup                // what it has seen; nil: it does not remember
 	keeps     *keeping              // not nil: it keeps what waits, and is no queue of clients
 	refuses   atomic.Bool           // publishes for which there is no room
+	latency   atomic.Pointer[queueLatency]
 
 	mu        sync.Mutex // guards what follows
 	state     queue.State
@@ -214,7 +215,8 @@ func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
 // of what waits to be delivered again, 0: nothing ever did.
 func (v *Vhost) queueDefinition(q *Queue, waiting uint64) meta.Queue {
 	return meta.Queue{
-		Vhost: v.ref, Name: q.Name, UID: q.UID, Waiting: waiting, Keys: q.dedup.uid(), Durable: true, AutoDelete: q.AutoDelete, Arguments: q.Arguments(),
+		Vhost: v.ref, Name: q.Name, UID: q.UID, Waiting: waiting, Keys: q.dedup.uid(), Paused: q.Paused(), Durable: true, AutoDelete: q.AutoDelete,
+		Arguments: q.Arguments(),
 	}
 }
 
@@ -244,6 +246,7 @@ func (v *Vhost) RestoreQueue(m meta.Queue, r, waiting, keys Restored) {
 	v.mu.Lock()
 	q.configure(v.effective(q.object()))
 	v.mu.Unlock()
+	q.state.Pause(m.Paused, &q.fx)
 	v.restoreMessages(q, r)
 	if q.dedup = v.newDedup(m.Arguments, m.Keys, true); q.dedup != nil {
 		q.dedup.restore(v, keys)
@@ -467,7 +470,7 @@ func (q *Queue) account() {
 		q.logged = logged
 	}
 	ready := q.state.Ready()
-	q.ready.Store(int64(ready))
+	q.depth.set(ready, q.state.Unacked())
 	if ready <= lowReady || q.closed {
 		q.caughtUp()
 	}
@@ -590,7 +593,7 @@ func (q *Queue) tick(sample int64) {
 func (q *Queue) Type() string { return queueType(q.Arguments()) }
 
 // Ready returns the number of ready messages.
-func (q *Queue) Ready() int { return int(q.ready.Load()) }
+func (q *Queue) Ready() int { return int(q.depth.ready.Load()) }
 
 // Consumers returns the number of consumers.
 func (q *Queue) Consumers() int { return int(q.consumers.Load()) }

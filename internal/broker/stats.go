@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/warrenmq/warren/internal/history"
+	"github.com/warrenmq/warren/internal/latency"
 	"github.com/warrenmq/warren/internal/queue"
 )
 
@@ -127,6 +128,27 @@ func (q *Queue) Glance() QueueView {
 	return q.view()
 }
 
+// depth is how many messages a queue has, for who cannot wait for its lock: flow
+// control, and lists of many queues. It is set at the end of each step.
+type depth struct{ ready, unacked atomic.Int64 }
+
+func (d *depth) set(ready, unacked int) {
+	d.ready.Store(int64(ready))
+	if n := int64(unacked); d.unacked.Load() != n { // a store is dear
+		d.unacked.Store(n)
+	}
+}
+
+// Unacked returns the number of messages that are delivered and not settled.
+func (q *Queue) Unacked() int { return int(q.depth.unacked.Load()) }
+
+// Rate is by how much a part of what is sampled changed a second.
+func (q *Queue) Rate(part func(*QueueSample) float64) float64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.stats.history.Rate(part)
+}
+
 // Sample returns the counters alone.
 func (q *Queue) Sample() QueueSample {
 	q.mu.Lock()
@@ -160,6 +182,7 @@ type ExchangeStats struct{ In, Out uint64 }
 // exchangeCounts are shared by all versions of an exchange.
 type exchangeCounts struct {
 	in, out atomic.Uint64
+	latency latency.Series // of publishing
 
 	mu      sync.Mutex // guards what follows; publishing does not take it
 	history history.Ring[ExchangeStats]
@@ -183,6 +206,7 @@ type VhostCounts struct {
 	Confirmed, Returned                          atomic.Uint64
 	QueuesDeclared, QueuesCreated, QueuesDeleted atomic.Uint64
 	dead                                         [reasons]atomic.Uint64
+	published, acked                             latency.Series // of all queues, as queueLatency
 
 	mu      sync.Mutex // guards what follows
 	past    QueueStats // of queues that are gone

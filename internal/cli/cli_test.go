@@ -125,7 +125,7 @@ func TestContract(t *testing.T) {
 	}
 
 	must(in("publish", "--exchange", "direct_exchange", "--key", "k", "--persistent", "--header", "n=1", "hello")...)
-	if out := must(in("queue", "list")...); !regexp.MustCompile(`(?m)^q +1 +0 +0 +yes`).MatchString(out) {
+	if out := must(in("queue", "list")...); !regexp.MustCompile(`(?m)^q +running +1 +0 +0 +yes`).MatchString(out) {
 		t.Errorf("queue list:\n%s", out)
 	}
 	if out := must(in("get", "q", "--requeue")...); !strings.Contains(out, "hello") {

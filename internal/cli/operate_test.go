@@ -56,6 +56,12 @@ func TestOperate(t *testing.T) {
 	s.has(`{"x-max-length":100}`, "queue", "list")
 	s.fails(1, "no such object", "queue", "change", "other", "--without", "x-message-ttl")
 
+	s.must("queue", "pause", "q")
+	s.has("paused", "queue", "list")
+	s.has("[]", "queue", "unacked", "q", "--output", "json")
+	s.has("delivers again", "queue", "resume", "q")
+	s.fails(1, "no such object", "queue", "pause", "other")
+
 	s.must("policy", "set", "short", "--pattern", "^q$", "--apply-to", "queues", "--key", "message-ttl=60000", "--priority", "3")
 	s.has("message-ttl", "policy", "list")
 	s.has("^q$", "policy", "show", "short", "--output", "yaml")

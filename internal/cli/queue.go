@@ -13,6 +13,7 @@ import (
 // queue is a queue as the API shows it.
 type queue struct {
 	Name       string         `json:"name"`
+	State      string         `json:"state"`
 	Vhost      string         `json:"vhost"`
 	Durable    bool           `json:"durable"`
 	AutoDelete bool           `json:"auto_delete"`
@@ -56,15 +57,18 @@ func queueCommand(c *client) *cobra.Command {
 		if err := c.list(ctx, &p, "queues", &list); err != nil {
 			return err
 		}
-		t := table{value: list, head: []string{"QUEUE", "READY", "UNACKED", "CONSUMERS", "DURABLE", "ARGUMENTS"}}
+		t := table{value: list, head: []string{"QUEUE", "STATE", "READY", "UNACKED", "CONSUMERS", "DURABLE", "ARGUMENTS"}}
 		for _, q := range list {
 			t.rows = append(t.rows, []string{
-				q.Name, strconv.Itoa(q.Ready), strconv.Itoa(q.Unacked), strconv.Itoa(q.Consumers), yes(q.Durable), brief(q.Arguments),
+				q.Name, q.State, strconv.Itoa(q.Ready), strconv.Itoa(q.Unacked), strconv.Itoa(q.Consumers), yes(q.Durable), brief(q.Arguments),
 			})
 		}
 		return c.show(t)
 	})
-	verbs := []*cobra.Command{create, list, c.showQueue(&p), c.changeQueue(&p), c.deleteCommand(&p, "queue", "queues"), c.purge(&p)}
+	verbs := []*cobra.Command{
+		create, list, c.showQueue(&p), c.unacked(&p), c.changeQueue(&p), c.pause(&p), c.resume(&p),
+		c.deleteCommand(&p, "queue", "queues"), c.purge(&p),
+	}
 	for _, cmd := range verbs {
 		p.flags(cmd)
 	}
@@ -147,4 +151,36 @@ func (c *client) purge(p *place) *cobra.Command {
 		}
 		return c.done("queue %s is empty", args[0])
 	})
+}
+
+// unacked shows who holds what of a queue, and for how long.
+func (c *client) unacked(p *place) *cobra.Command {
+	return c.lister(&cobra.Command{
+		Use: "unacked NAME", Short: "List what of a queue is with clients, and for how long", Args: args("NAME"),
+		Example: "  warren queue unacked orders --cluster shop --vhost orders",
+	}, c.inQueue(p, "/unacked"), column{"DELIVERY TAG", "delivery_tag"}, column{"CONSUMER", "consumer_tag"}, column{"CHANNEL", "channel_name"},
+		column{"USER", "user"}, column{"SINCE", "delivered_at"}, column{"SECONDS", "unacked_for_seconds"})
+}
+
+func (c *client) pause(p *place) *cobra.Command {
+	return c.sender(&cobra.Command{
+		Use: "pause NAME", Short: "Stop a queue's deliveries; publishing goes on", Args: args("NAME"),
+		Example: "  warren queue pause orders --cluster shop --vhost orders",
+	}, http.MethodPut, c.inQueue(p, "/pause"), nil, "queue %s delivers nothing until it is resumed")
+}
+
+func (c *client) resume(p *place) *cobra.Command {
+	return c.sender(&cobra.Command{
+		Use: "resume NAME", Short: "Let a paused queue deliver again", Args: args("NAME"),
+		Example: "  warren queue resume orders --cluster shop --vhost orders",
+	}, http.MethodPut, c.inQueue(p, "/resume"), nil, "queue %s delivers again")
+}
+
+// inQueue is the path of something of a queue that the first argument names.
+func (c *client) inQueue(p *place, rest string) route {
+	at := c.inVhost("/api/queues", p)
+	return func(ctx context.Context, args []string) (string, error) {
+		path, err := at(ctx, args)
+		return path + rest, err
+	}
 }

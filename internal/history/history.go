@@ -73,6 +73,16 @@ func Rate[T comparable](list []Sample[T], part func(*T) float64) float64 {
 	return perSecond(part(&b.Value)-part(&a.Value), b.At-a.At)
 }
 
+// Rate is [Rate] of the samples.
+func (r *Ring[T]) Rate(part func(*T) float64) float64 {
+	n := len(r.list)
+	if n < 2 {
+		return 0
+	}
+	a, b := r.at(n-2), r.at(n-1)
+	return perSecond(part(&b.Value)-part(&a.Value), b.At-a.At)
+}
+
 func perSecond(change float64, millis int64) float64 {
 	if millis <= 0 {
 		return 0

@@ -149,8 +149,8 @@ func List[T any](v url.Values, items []T, l *Lister[T]) (any, error) {
 	return p, nil
 }
 
-// arrange puts the items that belong at places from to to there, in order;
-// what lies elsewhere stays unordered.
+// arrange puts the items that belong at places from to to there, in order; what
+// lies elsewhere is of no use any more.
 func arrange[T any](items []T, from, to int, l *Lister[T], q *query) error {
 	sign := 1
 	if q.reverse {
@@ -177,25 +177,27 @@ func arrange[T any](items []T, from, to int, l *Lister[T], q *query) error {
 }
 
 // arrangeBy is arrange by a key that is read once an item; equal ones are in
-// the usual order.
+// the usual order. What is sorted are keys and indexes: items are larger.
 func arrangeBy[T, K any](items []T, from, to int, key func(T) K, by func(a, b K) int, order func(a, b T) int) {
 	type keyed struct {
-		key  K
-		item T
+		key K
+		at  int32
 	}
 	all := make([]keyed, len(items))
-	for i, t := range items {
-		all[i] = keyed{key(t), t}
+	for i := range items {
+		all[i] = keyed{key(items[i]), int32(i)}
 	}
 	part(all, from, to, func(a, b keyed) int {
 		if by := by(a.key, b.key); by != 0 {
 			return by
 		}
-		return order(a.item, b.item)
+		return order(items[a.at], items[b.at])
 	})
-	for i := range all {
-		items[i] = all[i].item
+	sorted := make([]T, 0, to-from)
+	for _, k := range all[from:to] {
+		sorted = append(sorted, items[k.at])
 	}
+	copy(items[from:to], sorted)
 }
 
 // ordered is a comparison, the other way round when sign is -1.

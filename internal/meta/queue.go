@@ -13,6 +13,7 @@ type Queue struct {
 	UID        uint64     `json:"uid,omitempty"`     // From NextUID; its messages in the journal carry it.
 	Waiting    uint64     `json:"waiting,omitempty"` // As UID, of what waits to be delivered again; 0: nothing ever did.
 	Keys       uint64     `json:"keys,omitempty"`    // As UID, of what it has seen; 0: it does not remember.
+	Paused     bool       `json:"paused,omitempty"`  // It delivers nothing.
 	Durable    bool       `json:"durable,omitempty"` // Always, of what is stored.
 	AutoDelete bool       `json:"auto_delete,omitempty"`
 	Exclusive  bool       `json:"exclusive,omitempty"`

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/latency"
 	"github.com/warrenmq/warren/internal/session"
 )
 
@@ -82,6 +83,7 @@ const (
 	counter   = "counter"
 	gauge     = "gauge"
 	histogram = "histogram"
+	summary   = "summary"
 )
 
 // page is a scrape that is being written.
@@ -93,7 +95,8 @@ type page struct {
 	prefix string
 	req    *Request
 
-	messages map[string]int // of vhosts, by the names on the wire; filled by global
+	summaries [2]latency.Summary // of the object that is being written; zero between objects
+	messages  map[string]int     // of vhosts, by the names on the wire; filled by global
 }
 
 const buffer = 64 << 10
@@ -112,6 +115,7 @@ func (s *Source) Write(w io.Writer, r Request) error {
 	p.queues()
 	p.connections()
 	p.exchanges()
+	p.own("warren_", p.objectLatencies)
 	p.identity()
 	if r.View != Detailed {
 		p.totals()

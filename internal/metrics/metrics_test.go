@@ -85,7 +85,7 @@ func families() []string {
 		"queue_coarse_metrics", "queue_metrics", "queue_consumer_count", "queue_delivery_metrics", "exchange_metrics", "channel_metrics",
 		"channel_exchange_metrics", "channel_queue_metrics", "channel_queue_exchange_metrics", "connection_metrics",
 		"connection_coarse_metrics", "connection_churn_metrics", "node_metrics", "node_coarse_metrics", "auth_attempt_metrics",
-		"vhost_status", "exchange_names", "exchange_bindings",
+		"vhost_status", "exchange_names", "exchange_bindings", "queue_latency_metrics", "exchange_latency_metrics",
 	}
 }
 
@@ -120,7 +120,7 @@ func TestFormat(t *testing.T) {
 				if m == nil {
 					t.Fatalf("no sample: %q", line)
 				}
-				part := kinds[current] == "histogram" && slices.Contains([]string{"_bucket", "_sum", "_count"}, strings.TrimPrefix(m[1], current))
+				part := slices.Contains([]string{"histogram", "summary"}, kinds[current]) && slices.Contains([]string{"_bucket", "_sum", "_count"}, strings.TrimPrefix(m[1], current))
 				if m[1] != current && !part || seen[m[1]+m[2]] {
 					t.Errorf("%q comes twice or behind %s", line, current)
 				}
@@ -289,7 +289,12 @@ func TestDashboard(t *testing.T) {
 	text := scrape(t, node(t, 1), metrics.Request{})
 	names := regexp.MustCompile(`\b(?:rabbitmq|warren|go|process)_[a-z_]+\b`).FindAllString(string(b), -1)
 	for _, name := range names {
-		if name != "rabbitmq_node" && name != "rabbitmq_cluster" && !strings.Contains(text, "# TYPE "+name+" ") {
+		switch name {
+		case "rabbitmq_node", "rabbitmq_cluster":
+			continue
+		}
+		parts := regexp.MustCompile("^(.*)_(?:bucket|sum|count)$").FindStringSubmatch(name) // of a histogram or summary
+		if !strings.Contains(text, "# TYPE "+name+" ") && (parts == nil || !regexp.MustCompile("(?m)^"+name+"[ {]").MatchString(text)) {
 			t.Errorf("%s is not there", name)
 		}
 	}

@@ -111,6 +111,7 @@ func (p *page) ours() {
 	p.single("messages_memory_limit_bytes", gauge, "Bytes of messages in memory from which publishers wait, 0 for no limit", float64(m.Limit()))
 	p.single("journal_live_bytes", gauge, "Bytes of messages that the journal has to keep", float64(m.Logged()))
 	p.journal()
+	p.latencies()
 	if p.Tenants != nil {
 		tenants := p.Tenants()
 		p.vhostUse(tenants)

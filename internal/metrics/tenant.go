@@ -12,6 +12,7 @@ func (p *page) tenant() {
 	p.queues()
 	p.connections()
 	p.exchanges()
+	p.own("warren_", p.objectLatencies)
 	if p.req.View == PerObject && p.Tenants != nil {
 		var own []Tenant
 		for _, t := range p.Tenants() {

@@ -37,6 +37,7 @@ type exchangeView struct {
 
 	Stats      *exchangeStatsView `json:"message_stats,omitempty"`
 	Unroutable *unroutableView    `json:"unroutable,omitempty"`       // of a single exchange
+	Latency    *latencies         `json:"latency,omitempty"`          // the same
 	Delayed    *int               `json:"messages_delayed,omitempty"` // of type x-delayed-message
 	Incoming   *[]any             `json:"incoming,omitempty"`         // of a single exchange
 	Outgoing   *[]any             `json:"outgoing,omitempty"`         // the same
@@ -141,6 +142,7 @@ func (a *API) getExchange(c *call) (any, error) {
 		return nil, err
 	}
 	w := newExchangeView(v, x, s.messages)
+	w.Latency = exchangeLatencies(x)
 	w.Unroutable = newUnroutableView(x, v.Check(c.actor(v), auth.Read, broker.KindExchange, x.Name) == nil)
 	w.Incoming, w.Outgoing = &[]any{}, &[]any{}
 	return listing.One(c.req.URL.Query(), w)

@@ -27,6 +27,23 @@ func manyQueues(t *testing.T, a *API, n int) {
 	}
 }
 
+// publish brings each queue of the default vhost a message.
+func publish(t *testing.T, a *API, queues ...string) {
+	t.Helper()
+	v, _ := a.Broker.Vhost(meta.VhostRef{Cluster: a.Store.DefaultCluster().ID, Name: "/"})
+	p := v.NewPublisher()
+	for _, name := range queues {
+		m, err := broker.Compose(&broker.Content{Key: name}, 4096)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Publish(&m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Flush(nil, false)
+}
+
 // TestPages goes through pages as clients ask for them, and measures one out of
 // many queues.
 func TestPages(t *testing.T) {
@@ -38,6 +55,7 @@ func TestPages(t *testing.T) {
 	}
 	manyQueues(t, n.API, many)
 	h := n.OwnerHandler()
+	publish(t, n.API, "queue-000007", "queue-000003", "queue-000007")
 	get := func(path string) (int, string, time.Duration) {
 		w := httptest.NewRecorder()
 		start := process.Read("").CPU // of the processor: others may be busy
@@ -56,6 +74,9 @@ func TestPages(t *testing.T) {
 		{"page=1&name=none", 200, `"filtered_count":0,"item_count":0,"items":[],"page":1,"page_count":0`},
 		{"page=1&page_size=3&sort=name&sort_reverse=true", 200, fmt.Sprintf(`"items":[{"name":"queue-%06d"`, many-1)},
 		{"page=1&page_size=3&sort=messages&columns=name,messages", 200, `"items":[{"messages":0,"name":"queue-000000"}`},
+		{"page=1&page_size=3&sort=messages&sort_reverse=true", 200, `"items":[{"name":"queue-000007"`},
+		{"page=1&page_size=3&sort=messages_ready&sort_reverse=true&columns=name,messages", 200, `"items":[{"messages":2,"name":"queue-000007"},{"messages":1,"name":"queue-000003"},{"messages":0,"name":"queue-000000"}]`},
+		{"page=1&page_size=3&sort=message_stats.publish_details.rate&sort_reverse=true", 200, `"items":[{"name":"queue-000000"`},
 		{"page=1&page_size=1&sort=arguments.x", 200, `"items":[{"name":"queue-000000"`},
 		{"page=0", 400, "invalid_pagination_parameters"},
 		{"page=1&page_size=501", 400, "invalid_pagination_parameters"},

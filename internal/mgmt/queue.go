@@ -21,6 +21,9 @@ func (a *API) queueRoutes() []route {
 		{http.MethodPut, "/api/queues/{vhost}/{name}/arguments", needVhost, a.changeQueue},
 		{http.MethodDelete, "/api/queues/{vhost}/{name}", needVhost, a.deleteQueue},
 		{http.MethodDelete, "/api/queues/{vhost}/{name}/contents", needVhost, a.purgeQueue},
+		{http.MethodPut, "/api/queues/{vhost}/{name}/pause", needVhost, func(c *call) (any, error) { return a.pauseQueue(c, true) }},
+		{http.MethodPut, "/api/queues/{vhost}/{name}/resume", needVhost, func(c *call) (any, error) { return a.pauseQueue(c, false) }},
+		{http.MethodGet, "/api/queues/{vhost}/{name}/unacked", needVhost, a.unacked},
 		{http.MethodPost, "/api/queues/{vhost}/{name}/get", needVhost, a.getMessages},
 		{http.MethodPost, "/api/queues/{vhost}/{name}/actions", needVhost, a.queueAction},
 		{http.MethodGet, "/api/queues/quorum/{vhost}/{name}/status", needVhost, a.quorumStatus},
@@ -88,6 +91,7 @@ type queueDetails struct {
 	List       *[]consumerView `json:"consumer_details,omitempty"`
 	Incoming   *[]any          `json:"incoming,omitempty"`
 	Deliveries *[]any          `json:"deliveries,omitempty"`
+	Latency    *latencies      `json:"latency,omitempty"` // of a single queue
 }
 
 // queueHandle is a queue and where it is.
@@ -107,6 +111,9 @@ func (a *API) queueView(v *broker.Vhost, q *broker.Queue, want *queueWant) queue
 	w := queueView{
 		Name: q.Name, Vhost: v.Wire(), Type: q.Type(), Node: a.NodeName, State: "running", Durable: q.Durable,
 		AutoDelete: q.AutoDelete, Exclusive: q.Exclusive, Arguments: arguments(q.Arguments()), policied: newPolicied(q.Policy()),
+	}
+	if q.Paused() {
+		w.State = "paused"
 	}
 	if q.Quorum {
 		w.quorumView = &quorumView{Leader: a.NodeName, Members: []string{a.NodeName}, Online: []string{a.NodeName}, DeliveryLimit: deliveryLimit(q)}
@@ -201,6 +208,7 @@ func (a *API) queueDetails(v *broker.Vhost, q *broker.Queue, s *broker.QueueView
 		whole := q.View()
 		consumers := a.consumerViews(v, q, &whole)
 		d.List, d.Incoming, d.Deliveries = &consumers, &[]any{}, &[]any{}
+		d.Latency = queueLatencies(q)
 	}
 	return d
 }
@@ -214,7 +222,7 @@ func (a *API) queueLister(want *queueWant) *listing.Lister[queueHandle] {
 		}
 	}
 	rate := func(part func(*broker.QueueSample) float64) func(queueHandle) float64 {
-		return func(h queueHandle) float64 { return history.Rate(h.q.Glance().History, part) }
+		return func(h queueHandle) float64 { return h.q.Rate(part) }
 	}
 	type s = broker.QueueSample
 	return &listing.Lister[queueHandle]{
@@ -231,11 +239,11 @@ func (a *API) queueLister(want *queueWant) *listing.Lister[queueHandle] {
 			"type": func(h queueHandle) string { return h.q.Type() },
 		},
 		Keys: map[string]func(queueHandle) float64{
-			"messages":                               sample(func(s *s) float64 { return float64(s.Ready + s.Unacked) }),
-			"messages_ready":                         sample(func(s *s) float64 { return float64(s.Ready) }),
-			"messages_unacknowledged":                sample(func(s *s) float64 { return float64(s.Unacked) }),
+			"messages":                               func(h queueHandle) float64 { return float64(h.q.Ready() + h.q.Unacked()) },
+			"messages_ready":                         func(h queueHandle) float64 { return float64(h.q.Ready()) },
+			"messages_unacknowledged":                func(h queueHandle) float64 { return float64(h.q.Unacked()) },
 			"message_bytes":                          sample(func(s *s) float64 { return float64(s.Bytes) }),
-			"consumers":                              sample(func(s *s) float64 { return float64(s.Consumers) }),
+			"consumers":                              func(h queueHandle) float64 { return float64(h.q.Consumers()) },
 			"message_stats.publish":                  sample(func(s *s) float64 { return float64(s.Published) }),
 			"message_stats.ack":                      sample(func(s *s) float64 { return float64(s.Acked) }),
 			"message_stats.deliver_get":              sample(delivered),

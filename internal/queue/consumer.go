@@ -105,7 +105,7 @@ func (s *State) stopWaiting(c *Consumer) {
 // is only woken and takes what it can. Several are each promised messages in
 // turn, so that who is quicker to wake does not decide who is served.
 func (s *State) distribute(fx *Effects) {
-	if len(s.waiting) == 0 || s.pool+len(s.returned) == 0 {
+	if len(s.waiting) == 0 || s.pool+len(s.returned) == 0 || s.paused {
 		return
 	}
 	if !s.available() {
@@ -161,7 +161,7 @@ func (s *State) promiseRound(most int) (more bool) {
 // whether they wait or are about to come: what nobody can take at once is to go.
 func (s *State) offer(fx *Effects) {
 	most := s.Ready()
-	for more := true; more; {
+	for more := !s.paused; more; {
 		more = false
 		for range s.consumers {
 			if !s.available() {

@@ -109,6 +109,7 @@ type State struct {
 	gaps     int      // of returned are gone
 	dying    []uint64 // of one step
 
+	paused bool      // consumers get nothing
 	active *Consumer // that has the queue to itself
 	ranked bool      // a consumer has, or had, a priority
 
@@ -192,6 +193,10 @@ func (s *State) setDeadlines(batch []Message, now int64) (soon bool) {
 // a later step's Effects.
 func (s *State) Take(c *Consumer, limit, budget int, dst []Delivery, fx *Effects) []Delivery {
 	if c.gone || c.standby {
+		return dst
+	}
+	if s.paused {
+		s.wait(c)
 		return dst
 	}
 	room := limit

@@ -4,6 +4,21 @@ package queue
 // others stand by, and of consumers with priorities those with a lower one come
 // when those with a higher one have no room.
 
+// Pause stops deliveries to consumers, or lets them go on. Messages come in and
+// expire all the same, and what is delivered can be settled; what was promised
+// to consumers waits with the rest.
+func (s *State) Pause(on bool, fx *Effects) {
+	if s.paused = on; on {
+		s.unassign()
+		s.dropHead(fx) // promises take no room
+		return
+	}
+	s.distribute(fx)
+}
+
+// Paused reports whether deliveries are stopped.
+func (s *State) Paused() bool { return s.paused }
+
 // able reports whether c can take messages, or is about to.
 func (c *Consumer) able() bool {
 	return !c.gone && !c.standby && (c.NoAck || c.Prefetch == 0 || c.unacked+len(c.assigned) < c.Prefetch)

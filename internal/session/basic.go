@@ -157,7 +157,7 @@ func (c *Conn) get(ch *channel, m *amqp.BasicGet) *amqp.Error {
 	defer ch.mu.Unlock()
 	ch.lastTag++
 	if !m.NoAck {
-		ch.unacked.add(ch.lastTag, outstanding{ch.getter, d.Seq})
+		ch.unacked.add(ch.lastTag, outstanding{ch.getter, d.Seq, c.stampNow().of(1)})
 	}
 	tag := ch.lastTag
 	ch.did.gotten(&d, m.NoAck)

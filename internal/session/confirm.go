@@ -31,6 +31,7 @@ type confirmBatch struct {
 	nacks []uint64 // tickets of what queues refused; 0 among them: of anything
 	done  bool
 	err   error
+	timed timing
 }
 
 // confirmTag: the channel's publishes after from, up to upTo.
@@ -77,6 +78,9 @@ func (c *Conn) sendConfirms(b *confirmBatch) {
 		}
 		return buf
 	})
+	if b.err == nil {
+		b.timed.done(c.cfg.Registry)
+	}
 }
 
 // refusals are publishes for which queues had no room.

@@ -367,10 +367,12 @@ func (c *Conn) flushPublished(here bool) *broker.Queue {
 		if c.pub == nil || c.pub.Empty() {
 			return nil
 		}
+		timed := c.timePublishes()
 		q, _ := c.pub.Flush(nil, here)
+		timed.done(c.cfg.Registry)
 		return q
 	}
-	b := &confirmBatch{tags: c.confirming}
+	b := &confirmBatch{tags: c.confirming, timed: c.timePublishes()}
 	for i := range b.tags {
 		t := &b.tags[i]
 		t.upTo = t.ch.confirm.next - 1

@@ -30,6 +30,7 @@ type writer struct {
 	again    []*consumer // that may have more, those not served first
 	taken    []queue.Delivery
 	large    bool // the last write was: the next one gets a desk at once
+	timing   sampler
 
 	push  func(fd uintptr) bool // send, made once
 	stay  bool                  // send waits for the socket
@@ -212,11 +213,20 @@ func (c *Conn) pullOne(w *writer, k *consumer) bool {
 		}
 	}
 	w.taken = k.Take(limit, writeHigh-len(w.buf), w.taken[:0])
+	var at stamp
+	sample := -1
+	if !k.NoAck {
+		at, sample = w.stampPull(c.cfg.Registry, ch.lastTag, len(w.taken))
+	}
 	for i := range w.taken {
 		d := &w.taken[i]
 		ch.lastTag++
 		if !k.NoAck {
-			ch.unacked.add(ch.lastTag, outstanding{&k.source, d.Seq})
+			o := outstanding{&k.source, d.Seq, at}
+			if i == sample {
+				o.at = at.of(len(w.taken))
+			}
+			ch.unacked.add(ch.lastTag, o)
 		}
 		w.buf = k.appendDeliver(w.buf, d, ch.lastTag, c.frameMax)
 	}

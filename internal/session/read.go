@@ -32,8 +32,10 @@ type window struct {
 type reading struct {
 	win window
 
-	bytes, reads int  // of the batch
-	hungry       bool // it acknowledged deliveries of a consumer that is not busy
+	bytes, reads int   // of the batch
+	hungry       bool  // it acknowledged deliveries of a consumer that is not busy
+	since        stamp // when what it began with was read; 0: it is not timed
+	timing       sampler
 	listen       listening
 	lead         lead
 
@@ -59,6 +61,12 @@ func (c *Conn) readLoop() error {
 		}
 		if c.raw != nil && c.got.bytes == 0 && n <= hereMax {
 			c.out.hush(true)
+		}
+		if c.got.bytes == 0 {
+			c.got.since = 0
+			if c.got.timing.next(c.cfg.Registry) {
+				c.got.since = c.got.timing.last
+			}
 		}
 		c.got.bytes += n
 		c.got.reads++

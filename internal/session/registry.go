@@ -18,9 +18,10 @@ const beat = 500 * time.Millisecond
 // Registry knows the living connections of a node: it ends those whose peer
 // is silent, those whose role was revoked, and all of them at shutdown.
 type Registry struct {
-	clock atomic.Int64 // beats since the start
-	churn Churn
-	desks sync.Pool // *desk, each with a buffer of writeHigh bytes and some
+	clock   atomic.Int64 // beats since the start
+	started time.Time
+	churn   Churn
+	desks   sync.Pool // *desk, each with a buffer of writeHigh bytes and some
 
 	mu     sync.Mutex
 	conns  map[uint64]*Conn
@@ -34,7 +35,10 @@ type Registry struct {
 
 // NewRegistry returns a registry without connections.
 func NewRegistry() *Registry {
-	return &Registry{conns: map[uint64]*Conn{}, usages: usages{}, empty: make(chan struct{})}
+	return &Registry{
+		started: time.Now(), //nolint:forbidigo // only what passes since then is told
+		conns:   map[uint64]*Conn{}, usages: usages{}, empty: make(chan struct{}),
+	}
 }
 
 // desk returns a desk that nobody uses.

@@ -105,10 +105,14 @@ func (c *Conn) settle(ch *channel, tag uint64, multiple bool, what fate) *amqp.E
 		return unknownTag(tag)
 	}
 	c.got.listen.other = c.got.listen.other || what != acked
-	for _, d := range c.taken {
+	for i := range c.taken {
+		d := &c.taken[i]
+		if d.at.messages() > 0 && what == acked {
+			c.timeAck(d)
+		}
 		c.got.listen.heard(d.src.prefetch)
 		c.got.hungry = c.got.hungry || !d.src.busy()
-		c.settles.add(d, what)
+		c.settles.add(*d, what)
 	}
 	return nil
 }

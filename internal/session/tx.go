@@ -70,6 +70,9 @@ func (c *Conn) settleLater(ch *channel, tag uint64, multiple bool, what fate) *a
 		if !ok {
 			return unknownTag(tag)
 		}
+		if what == acked {
+			c.timeAck(&d)
+		}
 		t.settles = append(t.settles, heldSettle{tag, d, what})
 		ch.mode.uncommitted.acks++
 		return nil
@@ -79,6 +82,9 @@ func (c *Conn) settleLater(ch *channel, tag uint64, multiple bool, what fate) *a
 	}
 	for _, id := range ch.unacked.tags(tag) {
 		d, _ := ch.unacked.take(id)
+		if what == acked {
+			c.timeAck(&d)
+		}
 		t.settles = append(t.settles, heldSettle{id, d, what})
 		ch.mode.uncommitted.acks++
 	}

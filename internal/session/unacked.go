@@ -23,6 +23,7 @@ func (s *source) busy() bool { return s.prefetch >= patientFrom && 8*s.live >= 7
 type outstanding struct {
 	src *source // nil: settled, or never to be
 	seq uint64
+	at  stamp // when it was delivered
 }
 
 // unacked holds a channel's outstanding deliveries by tag. Tags grow by one,
@@ -206,18 +207,27 @@ func (u *unacked) trimOld() {
 	}
 }
 
-// tags lists the outstanding tags up to and including tag; 0 means all.
-func (u *unacked) tags(tag uint64) (list []uint64) {
-	for _, d := range u.old {
-		if d.src != nil && (tag == 0 || d.tag <= tag) {
-			list = append(list, d.tag)
+// each yields the outstanding deliveries, ascending by tag.
+func (u *unacked) each(yield func(tag uint64, d *outstanding) bool) {
+	for i := range u.old {
+		if d := &u.old[i]; d.src != nil && !yield(d.tag, &d.outstanding) {
+			return
 		}
 	}
 	for i := range u.span {
-		t := u.base + uint64(i)
-		if u.ring[(u.head+i)&(len(u.ring)-1)].src != nil && (tag == 0 || t <= tag) {
-			list = append(list, t)
+		if d := &u.ring[(u.head+i)&(len(u.ring)-1)]; d.src != nil && !yield(u.base+uint64(i), d) {
+			return
 		}
 	}
+}
+
+// tags lists the outstanding tags up to and including tag; 0 means all.
+func (u *unacked) tags(tag uint64) (list []uint64) {
+	u.each(func(t uint64, _ *outstanding) bool {
+		if tag == 0 || t <= tag {
+			list = append(list, t)
+		}
+		return tag == 0 || t < tag
+	})
 	return list
 }

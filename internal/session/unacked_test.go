@@ -30,7 +30,7 @@ func TestUnackedModel(t *testing.T) {
 				for range rapid.IntRange(1, 700).Draw(t, "n") {
 					tag += step
 					seq++
-					u.add(tag, outstanding{src, seq})
+					u.add(tag, outstanding{src: src, seq: seq})
 					model[tag] = seq
 				}
 			},
@@ -79,7 +79,7 @@ func TestUnackedModel(t *testing.T) {
 			},
 			"restore": func(t *rapid.T) {
 				for id, s := range removed {
-					u.restore(id, outstanding{src, s})
+					u.restore(id, outstanding{src: src, seq: s})
 					model[id] = s
 				}
 				clear(removed)
@@ -107,9 +107,9 @@ func TestUnackedForgotten(t *testing.T) {
 	t.Parallel()
 	var u unacked
 	src := &source{}
-	u.add(1, outstanding{src, 1})
+	u.add(1, outstanding{src: src, seq: 1})
 	for tag := uint64(2); tag < 1_000_000; tag++ {
-		u.add(tag, outstanding{src, tag})
+		u.add(tag, outstanding{src: src, seq: tag})
 		if _, ok := u.take(tag); !ok {
 			t.Fatalf("take(%d) failed", tag)
 		}

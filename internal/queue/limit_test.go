@@ -1,0 +1,81 @@
+package queue
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/warrenmq/warren/internal/slab"
+)
+
+// TestLimits: the oldest waiting messages go; what is delivered or can be
+// delivered at once does not count.
+func TestLimits(t *testing.T) {
+	three := int64(3)
+	fill := func(s *State, fx *Effects, n int) {
+		var w slab.Writer
+		var batch []Message
+		for range n {
+			sl, off, _ := w.Alloc(16)
+			batch = append(batch, Message{Slab: sl, Off: off, Size: 16, Persistent: true})
+		}
+		s.Publish(batch, 0, fx)
+	}
+	t.Run("messages", func(t *testing.T) {
+		var fx Effects
+		s := State{set: Settings{MaxMessages: &three}}
+		fill(&s, &fx, 10)
+		if s.Ready() != 3 || !slices.Equal(fx.Settled, []uint64{0, 1, 2, 3, 4, 5, 6}) {
+			t.Fatalf("%d ready, dropped %v", s.Ready(), fx.Settled)
+		}
+		c := &Consumer{Prefetch: 2}
+		s.Add(c, &fx)
+		if ds := s.Take(c, 10, 1000, nil, &fx); len(ds) != 2 || ds[0].Seq != 7 {
+			t.Fatalf("took %v", ds)
+		}
+		fill(&s, &fx, 3)
+		if s.Ready() != 3 || s.Unacked() != 2 {
+			t.Fatalf("%d ready, %d unacked", s.Ready(), s.Unacked())
+		}
+		s.Return(c, []uint64{7, 8}, false, 0, &fx)
+		if s.Ready() != 3 || s.Unacked() != 0 {
+			t.Fatalf("after a return %d ready", s.Ready())
+		}
+	})
+	t.Run("in turn", func(t *testing.T) {
+		var fx Effects
+		one := int64(1)
+		s := State{set: Settings{MaxMessages: &one, Refuse: true}}
+		a, b := &Consumer{}, &Consumer{}
+		s.Add(a, &fx)
+		s.Add(b, &fx)
+		for range 10 {
+			fill(&s, &fx, 1)
+		}
+		if n, m := len(s.Take(a, 100, 1000, nil, &fx)), len(s.Take(b, 100, 1000, nil, &fx)); n != 5 || m != 5 {
+			t.Fatalf("ten messages, one by one: %d and %d", n, m)
+		}
+	})
+	t.Run("bytes", func(t *testing.T) {
+		var fx Effects
+		fifty := int64(50)
+		s := State{set: Settings{MaxBytes: &fifty}}
+		fill(&s, &fx, 10)
+		if s.Ready() != 3 || s.ReadyBytes() != 48 {
+			t.Fatalf("%d ready, %d bytes", s.Ready(), s.ReadyBytes())
+		}
+	})
+	t.Run("a waiting consumer", func(t *testing.T) {
+		var fx Effects
+		s := State{set: Settings{MaxMessages: new(int64)}}
+		c := &Consumer{NoAck: true}
+		s.Add(c, &fx)
+		fill(&s, &fx, 100)
+		if ds := s.Take(c, 1000, 1<<20, nil, &fx); len(ds) != 100 {
+			t.Fatalf("took %d of 100", len(ds))
+		}
+		fill(&s, &fx, 1)
+		if s.Ready() != 0 {
+			t.Fatalf("%d ready in a queue of length 0 while its consumer is busy", s.Ready())
+		}
+	})
+}
