@@ -1,8 +1,9 @@
 package session
 
 import (
+	"cmp"
 	"context"
-	"sort"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,7 @@ type Registry struct {
 
 	mu     sync.Mutex
 	conns  map[uint64]*Conn
+	ready  int // of conns, those that are through their handshake
 	usages usages
 	past   ChannelStats // of connections that are gone
 	octets Traffic      // of these
@@ -77,9 +79,10 @@ func (r *Registry) remove(c *Conn) {
 	delete(r.conns, c.id)
 	r.dismiss(c)
 	if c.info.ready {
-		i := c.Info()
-		r.past.Add(&i.Stats)
-		r.octets.Add(&i.Traffic)
+		r.ready--
+		t := c.stats.traffic()
+		r.past.Add(&c.stats.past) // all of its channels are gone
+		r.octets.Add(&t)
 		r.churn.ConnectionsClosed.Add(1)
 	}
 	if r.closed && len(r.conns) == 0 {
@@ -87,17 +90,23 @@ func (r *Registry) remove(c *Conn) {
 	}
 }
 
-// list returns the connections that are through their handshake, by age.
-func (r *Registry) list() []*Conn {
+// living returns the connections that are through their handshake.
+func (r *Registry) living() []*Conn {
 	r.mu.Lock()
-	list := make([]*Conn, 0, len(r.conns))
+	defer r.mu.Unlock()
+	list := make([]*Conn, 0, r.ready)
 	for _, c := range r.conns {
 		if c.info.ready {
 			list = append(list, c)
 		}
 	}
-	r.mu.Unlock()
-	sort.Slice(list, func(i, j int) bool { return list[i].id < list[j].id })
+	return list
+}
+
+// list returns the connections that are through their handshake, by age.
+func (r *Registry) list() []*Conn {
+	list := r.living()
+	slices.SortFunc(list, func(a, b *Conn) int { return cmp.Compare(a.id, b.id) })
 	return list
 }
 
@@ -112,7 +121,7 @@ func (r *Registry) Run(ctx context.Context) {
 		case <-t.C:
 			now, moment := r.clock.Add(1), time.Now() //nolint:forbidigo // keys end at a time of the day
 			sample := now%(history.Every*int64(time.Second/beat)) == 0
-			for _, c := range r.list() {
+			for _, c := range r.living() {
 				c.beat(now)
 				c.expire(moment)
 				if sample {
