@@ -16,12 +16,16 @@ import (
 // beat is the unit of the Registry's time: half of the shortest heartbeat.
 const beat = 500 * time.Millisecond
 
+// writerBeats is after how long without a write a connection's writer goes.
+const writerBeats = 2
+
 // Registry knows the living connections of a node: it ends those whose peer
 // is silent, those whose role was revoked, and all of them at shutdown.
 type Registry struct {
 	clock atomic.Int64 // beats since the start
 	churn Churn
 	desks sync.Pool // *desk, each with a buffer of writeHigh bytes and some
+	panes panes
 
 	mu     sync.Mutex
 	conns  map[uint64]*Conn
@@ -136,19 +140,24 @@ func (r *Registry) Run(ctx context.Context) {
 // ends a connection that was silent for three intervals (§4.2.7; RabbitMQ
 // waits for two to three).
 func (c *Conn) beat(now int64) {
+	if now-c.sent.Load() >= writerBeats {
+		c.out.dismiss()
+	}
 	interval := c.heartbeat.Load() // in seconds: twice that in beats
 	if interval == 0 {
 		return
 	}
 	if now-c.received.Load() >= 6*interval {
-		c.log.Warn("missed heartbeats from the client")
+		c.log().Warn("missed heartbeats from the client")
 		c.out.close()
 		_ = c.nc.Close()
 		return
 	}
 	if now-c.sent.Load() >= interval {
 		c.sent.Store(now)
-		c.out.add(amqp.AppendHeartbeat)
+		if !c.out.put(amqp.AppendHeartbeat) {
+			c.speak()
+		}
 	}
 }
 
