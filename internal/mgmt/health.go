@@ -142,7 +142,7 @@ func (a *API) inService(*call) (any, error) {
 }
 
 func (a *API) belowLimit(*call) (any, error) {
-	n := len(a.Registry.Living())
+	n := a.Registry.Count()
 	if a.MaxConnections > 0 && n >= a.MaxConnections {
 		return nil, &failed{"Node connection limit is reached", map[string]any{"limit": a.MaxConnections, "connections": n}}
 	}

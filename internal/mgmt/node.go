@@ -123,7 +123,7 @@ func (a *API) Sample() {
 func (a *API) nodeSample() nodeSample {
 	s := nodeSample{
 		process: process.Read(a.Data), routines: runtime.NumGoroutine(), connected: a.churnSample(),
-		sockets: len(a.Registry.Living()) + len(a.listeners()),
+		sockets: a.Registry.Count() + len(a.listeners()),
 	}
 	var gc debug.GCStats
 	debug.ReadGCStats(&gc)

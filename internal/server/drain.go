@@ -58,7 +58,7 @@ func (s *Server) Undrain() {
 func (s *Server) Draining() mgmt.Drain {
 	s.drain.mu.Lock()
 	defer s.drain.mu.Unlock()
-	return mgmt.Drain{Since: s.drain.began, Connections: len(s.registry.Living())}
+	return mgmt.Drain{Since: s.drain.began, Connections: s.registry.Count()}
 }
 
 // sendAway closes the connections, in equal parts over a time.
@@ -90,7 +90,10 @@ func (s *Server) sendAway(within time.Duration, stop <-chan struct{}) {
 // unlessDraining turns clients away while the node is drained.
 func (s *Server) unlessDraining(f func(net.Conn)) func(net.Conn) {
 	return func(nc net.Conn) {
-		if d := s.Draining(); !d.Since.IsZero() {
+		s.drain.mu.Lock()
+		draining := !s.drain.began.IsZero()
+		s.drain.mu.Unlock()
+		if draining {
 			_ = nc.Close()
 			return
 		}

@@ -93,6 +93,9 @@ func (c *Conn) consume(ch *channel, m *amqp.BasicConsume) *amqp.Error {
 	return c.vhost.Consume(c.actor.Load(), name, &k.Consumer, k, func() {
 		k.source = source{queue: k.Queue(), consumer: &k.Consumer, prefetch: k.Prefetch}
 		ch.mu.Lock()
+		if ch.consumers == nil {
+			ch.consumers = map[string]*consumer{}
+		}
 		ch.consumers[tag] = k
 		ch.mu.Unlock()
 		if m.NoWait {

@@ -88,7 +88,7 @@ func (c *Conn) openChannel(id uint16) *amqp.Error {
 	if e := c.admitChannel(); e != nil {
 		return e
 	}
-	ch := &channel{id: id, consumers: map[string]*consumer{}}
+	ch := &channel{id: id}
 	c.mu.Lock()
 	c.channels[id] = ch
 	c.mu.Unlock()
@@ -115,7 +115,7 @@ func (c *Conn) channel(id uint16) *channel {
 // consumers are cancelled, its unacknowledged messages go back.
 func (c *Conn) failChannel(ch *channel, e *amqp.Error) {
 	c.flush()
-	c.log.Warn("channel closed by an error", c.attrs(ch, e)...)
+	c.log().Warn("channel closed by an error", c.attrs(ch, e)...)
 	c.endChannel(ch)
 	if k := c.held.consumer; k != nil && k.ch == ch {
 		c.held.consumer = nil

@@ -24,7 +24,7 @@ const (
 // sent, and everything but its answer is ignored.
 func (c *Conn) fail(e *amqp.Error) error {
 	c.flush()
-	c.log.Warn("connection closed by an error", c.attrs(nil, e)...)
+	c.log().Warn("connection closed by an error", c.attrs(nil, e)...)
 	c.endChannels()
 	c.held.consumer = nil // never announced, as RabbitMQ's queues would answer too late
 	c.sendClose(e)
@@ -85,12 +85,13 @@ func (c *Conn) end(err error) {
 	}
 	c.out.close()
 	if c.vhost != nil {
-		<-c.writerDone
+		c.writeAll()
 	}
 	if tcp, ok := c.nc.(tcpSocket); ok && (c.vhost == nil || errors.Is(err, errAbort)) {
 		_ = tcp.SetLinger(0) // a reset: there is nothing more to say
 	}
 	_ = c.nc.Close()
+	c.cfg.Registry.panes.put(c.got.win.give())
 }
 
 // How the reading ends, apart from the socket's own errors.
@@ -125,9 +126,9 @@ func (c *Conn) logEnd(err error) {
 	switch {
 	case errors.Is(err, io.EOF) && c.vhost == nil && c.got.win.w == 0: // a health check
 	case errors.As(err, &timeout) && timeout.Timeout() && c.vhost == nil:
-		c.log.Warn("handshake not finished in time", slog.Duration("limit", HandshakeTimeout))
+		c.log().Warn("handshake not finished in time", slog.Duration("limit", HandshakeTimeout))
 	default:
-		c.log.Info("connection ended without connection.close", slog.String("error", err.Error()))
+		c.log().Info("connection ended without connection.close", slog.String("error", err.Error()))
 	}
 }
 

@@ -28,7 +28,6 @@ type Conn struct {
 	nc   net.Conn
 	id   uint64
 	name string // "peer -> local"
-	log  *slog.Logger
 	out  *outbox
 
 	caps      capabilities
@@ -59,12 +58,11 @@ type Conn struct {
 	mu       sync.Mutex          // guards changes of channels and reads by others
 	channels map[uint16]*channel // changed by the reader only
 
-	heartbeat  atomic.Int64 // interval in seconds, 0: none
-	received   atomic.Int64 // Registry time of the last read
-	sent       atomic.Int64 // Registry time of the last write
-	stats      connCounts
-	closing    atomic.Bool // the server has sent connection.close
-	writerDone chan struct{}
+	heartbeat atomic.Int64 // interval in seconds, 0: none
+	received  atomic.Int64 // Registry time of the last read
+	sent      atomic.Int64 // Registry time of the last write
+	stats     connCounts
+	closing   atomic.Bool // the server has sent connection.close
 
 	w   writer
 	raw syscall.RawConn // reads and writes without waiting; nil: that cannot be done
@@ -80,10 +78,12 @@ type held struct {
 func Serve(cfg *Config, nc net.Conn) {
 	c := &Conn{
 		cfg: cfg, nc: nc, name: nc.RemoteAddr().String() + " -> " + nc.LocalAddr().String(),
-		out: newOutbox(), frameMax: HandshakeFrameMax, exclusive: map[string]*broker.Queue{},
-		channels: map[uint16]*channel{}, writerDone: make(chan struct{}),
+		frameMax: HandshakeFrameMax, channels: map[uint16]*channel{},
 	}
-	c.log = cfg.Logger.With(slog.String("connection", c.name))
+	c.out = newOutbox(c.writeLoop)
+	if tcp, ok := nc.(tcpSocket); ok {
+		c.raw, _ = tcp.SyscallConn() // nil on error: then only the writer writes
+	}
 	if !cfg.Registry.add(c) {
 		_ = nc.Close()
 		return
@@ -93,11 +93,14 @@ func Serve(cfg *Config, nc net.Conn) {
 	err := c.handshake()
 	if err == nil {
 		_ = nc.SetDeadline(time.Time{})
-		c.log.Info("connection opened", slog.String("user", c.identity.Role), slog.String("vhost", c.vhost.Wire()))
+		c.log().Info("connection opened", slog.String("user", c.identity.Role), slog.String("vhost", c.vhost.Wire()))
 		err = c.readLoop()
 	}
 	c.end(err)
 }
+
+// log says what is to be said of the connection.
+func (c *Conn) log() *slog.Logger { return c.cfg.Logger.With(slog.String("connection", c.name)) }
 
 // process handles the frames in the window.
 func (c *Conn) process() error {
@@ -306,7 +309,7 @@ func (c *Conn) decode(id amqp.MethodID, args []byte) (amqp.Method, *amqp.Error, 
 	m, err := decodeMethod(id, args)
 	switch {
 	case errors.Is(err, amqp.ErrUnknownMethod), errors.Is(err, amqp.ErrFieldType):
-		c.log.Warn("method that cannot be understood", slog.String("method", id.String()), slog.String("error", err.Error()))
+		c.log().Warn("method that cannot be understood", slog.String("method", id.String()), slog.String("error", err.Error()))
 		return nil, nil, errAbort
 	case err != nil:
 		return nil, amqp.DecodeError(id, args, err), nil

@@ -49,7 +49,7 @@ func (c *Conn) updateSecret(secret string) *amqp.Error {
 	}
 	next, err := c.cfg.Authority.Authenticate(c.identity.Role, secret)
 	if err != nil || next.Cluster != c.identity.Cluster || next.Role != c.identity.Role {
-		c.log.Warn("new secret refused", slog.String("user", c.identity.Role))
+		c.log().Warn("new secret refused", slog.String("user", c.identity.Role))
 		return amqp.ConnectionErrorf(amqp.CodeNotAllowed, "New secret was refused by one of the backends")
 	}
 	c.identify(next)

@@ -45,18 +45,23 @@ type desk struct {
 	taken []queue.Delivery
 }
 
-// writeLoop runs until the outbox is closed or the socket fails.
+// writeLoop runs until the outbox is closed, the socket fails, or the
+// connection has been idle for a while.
 func (c *Conn) writeLoop() {
-	defer close(c.writerDone)
 	for range c.out.wake {
-		c.w.mu.Lock()
-		more := c.drain(&c.w)
-		c.shrink(&c.w)
-		c.w.mu.Unlock()
-		if !more {
+		if !c.writeAll() || c.out.off() {
 			return
 		}
 	}
+}
+
+// writeAll writes what there is to write; false: there will be no more.
+func (c *Conn) writeAll() bool {
+	c.w.mu.Lock()
+	defer c.w.mu.Unlock()
+	more := c.drain(&c.w)
+	c.shrink(&c.w)
+	return more
 }
 
 // drain writes until there is nothing more to write; false: no more ever.

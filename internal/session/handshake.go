@@ -80,12 +80,12 @@ func (c *Conn) expect(id amqp.MethodID) (amqp.Method, error) {
 	}
 	got, args, _ := amqp.SplitMethod(f.Payload)
 	if f.Type != amqp.FrameMethod || f.Channel != 0 || got != id {
-		c.log.Warn("unexpected frame in the handshake", slog.String("expected", id.String()))
+		c.log().Warn("unexpected frame in the handshake", slog.String("expected", id.String()))
 		return nil, errSilent
 	}
 	m, err := decodeMethod(id, args)
 	if err != nil {
-		c.log.Warn("malformed method in the handshake", slog.String("method", id.String()), slog.String("error", err.Error()))
+		c.log().Warn("malformed method in the handshake", slog.String("method", id.String()), slog.String("error", err.Error()))
 		return nil, errSilent
 	}
 	return m, nil
@@ -96,7 +96,7 @@ func (c *Conn) nextFrame() (amqp.Frame, error) {
 	for {
 		f, n, err := amqp.ParseFrame(c.got.win.buf[c.got.win.r:c.got.win.w], c.frameMax)
 		if err != nil {
-			c.log.Warn("malformed frame in the handshake", slog.String("error", err.Error()))
+			c.log().Warn("malformed frame in the handshake", slog.String("error", err.Error()))
 			return f, errSilent
 		}
 		if n > 0 {
@@ -154,11 +154,11 @@ func (c *Conn) login(m *amqp.ConnectionStartOk) (id meta.Identity, user string, 
 		id, err = c.cfg.Authority.AuthenticateCertificate(user, cert.NotAfter)
 		return id, user, err
 	default:
-		c.log.Warn("unknown authentication mechanism", slog.String("mechanism", m.Mechanism))
+		c.log().Warn("unknown authentication mechanism", slog.String("mechanism", m.Mechanism))
 		return id, "", errSilent
 	}
 	if err != nil {
-		c.log.Warn("malformed login", slog.String("mechanism", m.Mechanism), slog.String("error", err.Error()))
+		c.log().Warn("malformed login", slog.String("mechanism", m.Mechanism), slog.String("error", err.Error()))
 		return id, "", errSilent
 	}
 	id, err = c.cfg.Authority.Authenticate(user, password)
@@ -195,7 +195,7 @@ func loopback(nc net.Conn) bool {
 }
 
 func (c *Conn) refuseLogin(mechanism, user string, err error) error {
-	c.log.Warn("login refused", slog.String("user", user), slog.String("error", err.Error()))
+	c.log().Warn("login refused", slog.String("user", user), slog.String("error", err.Error()))
 	if !c.caps.authFailureClose {
 		return errSilent
 	}
@@ -251,7 +251,7 @@ func (c *Conn) tune() error {
 	}
 	t, _ := m.(*amqp.ConnectionTuneOk)
 	if why := checkTune(t); why != "" {
-		c.log.Warn("tune-ok refused", slog.String("error", why))
+		c.log().Warn("tune-ok refused", slog.String("error", why))
 		return errSilent
 	}
 	c.frameMax, c.channelMax = t.FrameMax, t.ChannelMax
@@ -293,18 +293,15 @@ func (c *Conn) open() error {
 	if v == nil {
 		// One text for a vhost that is not there, another cluster's, and one
 		// without permission: a stranger learns nothing.
-		c.log.Warn("vhost refused", slog.String("vhost", m.VirtualHost), slog.String("user", c.identity.Role))
+		c.log().Warn("vhost refused", slog.String("vhost", m.VirtualHost), slog.String("user", c.identity.Role))
 		return c.refuse(amqp.ConnectionErrorf(amqp.CodeNotAllowed, "vhost %s not found", m.VirtualHost).At(id))
 	}
 	if e := c.cfg.Registry.admit(c, v, func() { c.enter(v, rights) }); e != nil {
-		c.log.Warn("connection refused", slog.String("user", c.identity.Role), slog.String("error", e.Text))
+		c.log().Warn("connection refused", slog.String("user", c.identity.Role), slog.String("error", e.Text))
 		return c.refuse(e.At(id))
 	}
-	if tcp, ok := c.nc.(tcpSocket); ok {
-		c.raw, _ = tcp.SyscallConn() // nil on error: then only the writer writes
-	}
-	go c.writeLoop()
-	c.send(0, &amqp.ConnectionOpenOk{})
+	c.out.put(func(b []byte) []byte { return amqp.AppendMethod(b, 0, &amqp.ConnectionOpenOk{}) })
+	c.speak()
 	return nil
 }
 

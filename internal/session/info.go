@@ -121,6 +121,13 @@ func (r *Registry) Numbered(n uint64) (Info, bool) {
 // them closely.
 func (r *Registry) Living() []*Conn { return r.list() }
 
+// Count returns how many connections there are.
+func (r *Registry) Count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ready
+}
+
 // Name is "peer -> local".
 func (c *Conn) Name() string { return c.name }
 

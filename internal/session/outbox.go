@@ -1,15 +1,22 @@
 package session
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // outboxHigh is how many bytes may wait in an outbox before the reader stops
 // reading: a client that asks without taking the answers.
 const outboxHigh = 1 << 20
 
 // outbox is what waits to be written to one connection. Anybody may add to
-// it; the writer empties it.
+// it; the writer empties it. The writer is there while there is much to write:
+// what an idle connection has to say is said by others.
 type outbox struct {
-	wake chan struct{} // holds one token when there may be something to do
+	wake   chan struct{} // holds one token when there may be something to do
+	man    func()        // starts a writer
+	manned atomic.Bool   // there is a writer
+	leave  atomic.Bool   // it may go
 
 	mu       sync.Mutex
 	quiet    bool        // frames that are added do not wake the writer: the reader looks in a moment
@@ -19,8 +26,8 @@ type outbox struct {
 	closed   bool        // nothing will be written any more
 }
 
-func newOutbox() *outbox {
-	o := &outbox{wake: make(chan struct{}, 1)}
+func newOutbox(man func()) *outbox {
+	o := &outbox{wake: make(chan struct{}, 1), man: man}
 	o.room.L = &o.mu
 	return o
 }
@@ -31,19 +38,45 @@ func (o *outbox) kick() {
 	case o.wake <- struct{}{}:
 	default:
 	}
+	if !o.manned.Load() && !o.ended() && o.manned.CompareAndSwap(false, true) {
+		go o.man()
+	}
+}
+
+// dismiss lets the writer go when there is nothing left to do.
+func (o *outbox) dismiss() {
+	if o.manned.Load() {
+		o.leave.Store(true)
+		o.kick()
+	}
+}
+
+// off reports whether the writer may go and has; it is called by the writer.
+func (o *outbox) off() bool {
+	if !o.leave.Load() {
+		return false
+	}
+	o.leave.Store(false)
+	o.manned.Store(false)
+	// Who kicks puts the token in before it looks whether there is a writer.
+	return len(o.wake) == 0 || !o.manned.CompareAndSwap(false, true)
 }
 
 // add appends frames; f gets the buffer and returns it longer.
 func (o *outbox) add(f func(b []byte) []byte) {
+	if !o.put(f) {
+		o.kick()
+	}
+}
+
+// put is add that wakes nobody; it returns quiet.
+func (o *outbox) put(f func(b []byte) []byte) bool {
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	if !o.closed {
 		o.buf = f(o.buf)
 	}
-	quiet := o.quiet
-	o.mu.Unlock()
-	if !quiet {
-		o.kick()
-	}
+	return o.quiet
 }
 
 // addUpTo is add unless limit bytes wait already; false: nothing was added.
@@ -132,7 +165,8 @@ func (o *outbox) wait() {
 	o.mu.Unlock()
 }
 
-// close ends the outbox: what is in it is dropped by the writer's end.
+// close ends the outbox: nothing more is added, and the writer goes when it
+// has written the rest.
 func (o *outbox) close() {
 	o.mu.Lock()
 	o.closed = true

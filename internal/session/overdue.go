@@ -33,7 +33,7 @@ func (k *consumer) Overdue(_ *broker.Consumer, seqs []uint64) {
 		return
 	}
 	e := timedOut(k)
-	k.conn.log.Warn("deliveries were not settled in time: they go back, their consumer is cancelled", k.conn.attrs(k.ch, e)...)
+	k.conn.log().Warn("deliveries were not settled in time: they go back, their consumer is cancelled", k.conn.attrs(k.ch, e)...)
 	k.queue.Fail(&k.Consumer, late)
 	switch {
 	case !ours:

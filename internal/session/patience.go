@@ -78,21 +78,20 @@ func (l *listening) judge(bytes int, published bool) {
 
 // readPatiently returns what the socket holds in a moment, or as soon as that
 // is enough.
-func (c *Conn) readPatiently(p []byte) (int, error) {
+func (c *Conn) readPatiently() (int, error) {
 	c.answer()
 	g := &c.got
 	if g.listen.again == nil {
 		g.listen.again = c.linger
 	}
 	g.listen.first = true
-	g.into, g.n, g.err = p, 0, nil
+	g.n, g.err = 0, nil
 	_ = c.nc.SetReadDeadline(time.Now().Add(gatherTime)) //nolint:forbidigo // a socket's deadline is wall-clock time
 	err := c.raw.Read(g.listen.again)
 	_ = c.nc.SetReadDeadline(time.Time{})
 	if c.closing.Load() {
 		c.deadline(closeOkTimeout) // another goroutine's, which may just have gone
 	}
-	g.into = nil
 	switch {
 	case g.n > 0:
 		return g.n, nil
@@ -104,7 +103,7 @@ func (c *Conn) readPatiently(p []byte) (int, error) {
 		return 0, err
 	}
 	g.listen.alone, g.listen.enough = 0, 0
-	return c.read(p)
+	return c.read()
 }
 
 // linger reads what is there and then what comes until it is enough; false: it
@@ -116,7 +115,11 @@ func (c *Conn) linger(fd uintptr) bool {
 	}
 	first := l.first
 	l.first = false
-	n, err := readNow(fd, g.into[g.n:])
+	w := &g.win
+	if w.pane == nil {
+		w.hold(c.cfg.Registry.panes.get(w.size))
+	}
+	n, err := readNow(fd, w.buf[w.w+g.n:])
 	switch {
 	case errors.Is(err, syscall.EAGAIN):
 		return !first && g.n > 0
@@ -125,7 +128,7 @@ func (c *Conn) linger(fd uintptr) bool {
 		return true
 	}
 	g.n += n
-	return !first || g.n >= l.enough || g.n == len(g.into)
+	return !first || g.n >= l.enough || g.n == len(w.buf)-w.w
 }
 
 // lower sets the socket's low-water mark: it is readable from so many bytes on.

@@ -21,11 +21,15 @@ const (
 	consumeGrace = 500 * time.Microsecond
 )
 
-// window is the bytes that were read and not yet taken.
+// window is the bytes that were read and not yet taken. While the reader waits
+// and there are none, it has no memory.
 type window struct {
-	buf  []byte
+	buf  []byte // of pane
+	pane *pane
 	r, w int
 	want int // bytes that the next frames need in one piece, 0: not known
+	size int // of pane; while there is none, of the next
+	last int // bytes of the last read
 }
 
 // reading is the state of the reader's batch and of its read.
@@ -42,10 +46,9 @@ type reading struct {
 	later *time.Timer
 	armed atomic.Bool // later runs
 
-	into []byte // what the read fills
-	n    int
-	err  error
-	try  func(fd uintptr) bool // tryRead, made once
+	n   int
+	err error
+	try func(fd uintptr) bool // tryRead, made once
 }
 
 // readLoop takes what each read brings, whole frames first to last. Reads that
@@ -72,7 +75,7 @@ func (c *Conn) readLoop() error {
 		c.got.reads++
 		if err := c.process(); err != nil {
 			c.out.hush(false)
-			c.out.kick()
+			c.speak()
 			return err
 		}
 		if c.raw == nil || c.got.bytes > hereMax || c.got.reads >= gatherReads {
@@ -94,23 +97,22 @@ func (c *Conn) answer() {
 	c.out.wait()
 }
 
-// read is Read of the connection; before it waits, the batch is answered.
-func (c *Conn) read(p []byte) (int, error) {
-	if c.raw == nil {
-		return c.nc.Read(p)
-	}
+// read is Read of the connection into the window; before it waits, the batch is
+// answered.
+func (c *Conn) read() (int, error) {
 	g := &c.got
+	if c.raw == nil {
+		return c.nc.Read(g.win.buf[g.win.w:])
+	}
 	if g.listen.enough > 0 {
-		return c.readPatiently(p)
+		return c.readPatiently()
 	}
 	if g.try == nil {
 		g.try = c.tryRead
 	}
-	g.into = p
 	if err := c.raw.Read(g.try); err != nil {
 		return 0, err
 	}
-	g.into = nil
 	if g.n == 0 && g.err == nil {
 		return 0, io.EOF
 	}
@@ -119,9 +121,9 @@ func (c *Conn) read(p []byte) (int, error) {
 
 // readBehind reads when a consume-ok is held back: what the client has sent
 // behind its basic.consume mostly comes at once, and may be an error.
-func (c *Conn) readBehind(b []byte) (int, error) {
+func (c *Conn) readBehind() (int, error) {
 	_ = c.nc.SetReadDeadline(time.Now().Add(consumeGrace)) //nolint:forbidigo // a socket's deadline is wall-clock time
-	n, err := c.read(b)
+	n, err := c.read()
 	c.held.patient = false
 	_ = c.nc.SetReadDeadline(time.Time{})
 	if c.closing.Load() {
@@ -132,19 +134,26 @@ func (c *Conn) readBehind(b []byte) (int, error) {
 	}
 	c.sendHeld()
 	c.speak()
-	return c.read(b)
+	return c.read()
 }
 
 // tryRead reads once; false: there is nothing, and the read is to wait.
 func (c *Conn) tryRead(fd uintptr) bool {
 	g := &c.got
+	w := &g.win
 	for {
-		g.n, g.err = readNow(fd, g.into)
+		if w.pane == nil {
+			w.hold(c.cfg.Registry.panes.get(w.size))
+		}
+		g.n, g.err = readNow(fd, w.buf[w.w:])
 		if !errors.Is(g.err, syscall.EAGAIN) {
 			return true
 		}
 		if g.listen.low == 0 {
 			c.answer()
+			if w.w == 0 {
+				c.cfg.Registry.panes.put(w.give())
+			}
 			return false
 		}
 		g.listen.lower(fd, 0)
@@ -166,16 +175,18 @@ func (c *Conn) fill() (n int, err error) {
 		for size < need || size == w.w {
 			size *= 2
 		}
-		next := make([]byte, size)
-		copy(next, w.buf[:w.w])
-		w.buf = next
+		next := c.cfg.Registry.panes.get(size)
+		copy(next.buf, w.buf[:w.w])
+		c.cfg.Registry.panes.put(w.give())
+		w.hold(next)
 	}
 	if c.held.consumer != nil {
-		n, err = c.readBehind(w.buf[w.w:])
+		n, err = c.readBehind()
 	} else {
-		n, err = c.read(w.buf[w.w:])
+		n, err = c.read()
 	}
 	w.w += n
+	w.last = n
 	if n > 0 {
 		c.received.Store(c.cfg.Registry.now())
 		c.stats.received(n)

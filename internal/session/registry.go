@@ -1,8 +1,9 @@
 package session
 
 import (
+	"cmp"
 	"context"
-	"sort"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,9 @@ import (
 // beat is the unit of the Registry's time: half of the shortest heartbeat.
 const beat = 500 * time.Millisecond
 
+// writerBeats is after how long without a write a connection's writer goes.
+const writerBeats = 2
+
 // Registry knows the living connections of a node: it ends those whose peer
 // is silent, those whose role was revoked, and all of them at shutdown.
 type Registry struct {
@@ -22,9 +26,11 @@ type Registry struct {
 	started time.Time
 	churn   Churn
 	desks   sync.Pool // *desk, each with a buffer of writeHigh bytes and some
+	panes   panes
 
 	mu     sync.Mutex
 	conns  map[uint64]*Conn
+	ready  int // of conns, those that are through their handshake
 	usages usages
 	past   ChannelStats // of connections that are gone
 	octets Traffic      // of these
@@ -81,9 +87,10 @@ func (r *Registry) remove(c *Conn) {
 	delete(r.conns, c.id)
 	r.dismiss(c)
 	if c.info.ready {
-		i := c.Info()
-		r.past.Add(&i.Stats)
-		r.octets.Add(&i.Traffic)
+		r.ready--
+		t := c.stats.traffic()
+		r.past.Add(&c.stats.past) // all of its channels are gone
+		r.octets.Add(&t)
 		r.churn.ConnectionsClosed.Add(1)
 	}
 	if r.closed && len(r.conns) == 0 {
@@ -91,17 +98,23 @@ func (r *Registry) remove(c *Conn) {
 	}
 }
 
-// list returns the connections that are through their handshake, by age.
-func (r *Registry) list() []*Conn {
+// living returns the connections that are through their handshake.
+func (r *Registry) living() []*Conn {
 	r.mu.Lock()
-	list := make([]*Conn, 0, len(r.conns))
+	defer r.mu.Unlock()
+	list := make([]*Conn, 0, r.ready)
 	for _, c := range r.conns {
 		if c.info.ready {
 			list = append(list, c)
 		}
 	}
-	r.mu.Unlock()
-	sort.Slice(list, func(i, j int) bool { return list[i].id < list[j].id })
+	return list
+}
+
+// list returns the connections that are through their handshake, by age.
+func (r *Registry) list() []*Conn {
+	list := r.living()
+	slices.SortFunc(list, func(a, b *Conn) int { return cmp.Compare(a.id, b.id) })
 	return list
 }
 
@@ -116,7 +129,7 @@ func (r *Registry) Run(ctx context.Context) {
 		case <-t.C:
 			now, moment := r.clock.Add(1), time.Now() //nolint:forbidigo // keys end at a time of the day
 			sample := now%(history.Every*int64(time.Second/beat)) == 0
-			for _, c := range r.list() {
+			for _, c := range r.living() {
 				c.beat(now)
 				c.expire(moment)
 				if sample {
@@ -131,19 +144,24 @@ func (r *Registry) Run(ctx context.Context) {
 // ends a connection that was silent for three intervals (§4.2.7; RabbitMQ
 // waits for two to three).
 func (c *Conn) beat(now int64) {
+	if now-c.sent.Load() >= writerBeats {
+		c.out.dismiss()
+	}
 	interval := c.heartbeat.Load() // in seconds: twice that in beats
 	if interval == 0 {
 		return
 	}
 	if now-c.received.Load() >= 6*interval {
-		c.log.Warn("missed heartbeats from the client")
+		c.log().Warn("missed heartbeats from the client")
 		c.out.close()
 		_ = c.nc.Close()
 		return
 	}
 	if now-c.sent.Load() >= interval {
 		c.sent.Store(now)
-		c.out.add(amqp.AppendHeartbeat)
+		if !c.out.put(amqp.AppendHeartbeat) {
+			c.speak()
+		}
 	}
 }
 

@@ -40,7 +40,7 @@ func (r *replyConsumer) Reply(m *broker.Message) {
 		return appendContent(b, m.Content, ch.id, c.frameMax)
 	})
 	if !sent {
-		c.log.Debug("answer dropped: the requester does not read", slog.String("user", c.identity.Role))
+		c.log().Debug("answer dropped: the requester does not read", slog.String("user", c.identity.Role))
 		return
 	}
 	ch.did.DeliveredNow++

@@ -1,5 +1,6 @@
 // Package session is one AMQP 0-9-1 connection: the handshake, the channels,
-// and the two goroutines that serve it.
+// and the goroutines that serve it: the reader, and a writer while there is
+// much to write.
 //
 // The reader (Serve) runs the protocol. It takes all that one socket read
 // brought before it moves on: publishes are gathered into a batch that enters

@@ -78,6 +78,9 @@ func (c *Conn) queueDeclare(ch *channel, m *amqp.QueueDeclare) *amqp.Error {
 		return err
 	}
 	if q.Exclusive {
+		if c.exclusive == nil {
+			c.exclusive = map[string]*broker.Queue{}
+		}
 		c.exclusive[q.Name] = q
 	}
 	ch.lastQueue = q.Name

@@ -70,6 +70,7 @@ func (r *Registry) admit(c *Conn, v *broker.Vhost, enter func()) *amqp.Error {
 	c.tenure.watch.Store(1)
 	enter()
 	c.info.ready = true
+	r.ready++
 	r.churn.ConnectionsOpened.Add(1)
 	return nil
 }
