@@ -130,6 +130,27 @@ func PeekKey(token string) (cluster string, ok bool) {
 	return cluster, true
 }
 
+// PeekRole is PeekKey for the role: whose name to log in with.
+func PeekRole(token string) (role string, ok bool) {
+	cluster, ok := PeekKey(token)
+	if !ok {
+		return "", false
+	}
+	_, rest, _ := strings.Cut(token, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	text, err := base64.RawURLEncoding.Strict().DecodeString(payload)
+	if err != nil {
+		return "", false
+	}
+	var claims struct {
+		Sub string `json:"sub"`
+	}
+	if json.Unmarshal(text, &claims) != nil {
+		return "", false
+	}
+	return strings.CutPrefix(claims.Sub, cluster+"_")
+}
+
 // VerifyKey reads a token that was signed with secret and is still good at now. Its errors wrap
 // [ErrKeyMalformed], [ErrKeySignature] or [ErrKeyExpired]. Whether the role exists and the key was
 // revoked is for the caller to know.

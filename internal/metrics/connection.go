@@ -64,7 +64,6 @@ func connMetrics() []connMetric {
 		{coarse, "connection_outgoing_bytes_total", counter, "Total number of bytes sent on a connection", func(c *connFigures) float64 { return float64(c.Sent) }},
 		{full, "connection_incoming_packets_total", counter, "Total number of packets received on a connection", func(c *connFigures) float64 { return float64(c.Reads) }},
 		{full, "connection_outgoing_packets_total", counter, "Total number of packets sent on a connection", func(c *connFigures) float64 { return float64(c.Writes) }},
-		{full, "connection_pending_packets", gauge, "Number of packets waiting to be sent on a connection", func(*connFigures) float64 { return 0 }},
 		{full, "connection_channels", gauge, "Channels on a connection", func(c *connFigures) float64 { return float64(c.channels) }},
 	}
 }

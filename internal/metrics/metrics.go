@@ -41,6 +41,15 @@ type Source struct {
 	Tenants func() []Tenant
 	// Journal tells what the journal takes; nil: there is none.
 	Journal func() Journal
+	// Certificates tells when those of TLS end; nil: there are none.
+	Certificates func() []Certificate
+}
+
+// Certificate is when certificates of a file end: of several, the first.
+type Certificate struct {
+	File    string
+	Clients bool // they verify those of clients; else they are the node's own
+	Until   time.Time
 }
 
 // Journal is what the journal takes.

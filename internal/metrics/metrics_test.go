@@ -140,7 +140,7 @@ func missing(name string) string {
 		"queue_head_message_timestamp": "not read", "queue_info": "labels of queues: see /api/queues",
 		"queue_exchange_messages_published_total": "not counted for each pair", "exchange_messages_confirmed_total": "counted by channel",
 		"exchange_messages_unroutable_returned_total": "the same", "global_messages_dead_lettered_confirmed_total": "at-least-once is not built yet",
-		"connection_process_": "of Erlang", "channel_process_": "of Erlang", "queue_process_reductions": "of Erlang",
+		"connection_pending_packets": "of a driver that there is not: the writer takes messages from their queues when the socket takes them", "connection_process_": "of Erlang", "channel_process_": "of Erlang", "queue_process_reductions": "of Erlang",
 		"queue_messages_ready_ram": "not counted", "queue_messages_unacked_ram": "not counted", "auth_attempts_detailed_": "sources of logins are not kept",
 	} {
 		if strings.HasPrefix(name, prefix) {

@@ -112,10 +112,30 @@ func (p *page) ours() {
 	p.single("journal_live_bytes", gauge, "Bytes of messages that the journal has to keep", float64(m.Logged()))
 	p.journal()
 	p.latencies()
+	p.certificates()
 	if p.Tenants != nil {
 		tenants := p.Tenants()
 		p.vhostUse(tenants)
 		p.clusterUse(tenants)
+	}
+}
+
+// certificates writes when those of TLS end.
+func (p *page) certificates() {
+	if p.Certificates == nil {
+		return
+	}
+	list := p.Certificates()
+	if len(list) == 0 {
+		return
+	}
+	p.head("certificate_expiry_timestamp_seconds", gauge, "When the first of a file's certificates ends: the node's own (use server), or those that verify clients (use client_ca)")
+	for _, c := range list {
+		use := "server"
+		if c.Clients {
+			use = "client_ca"
+		}
+		p.value("certificate_expiry_timestamp_seconds", appendLabels(nil, "use", use, "file", c.File), float64(c.Until.Unix()))
 	}
 }
 

@@ -47,10 +47,10 @@ type Options struct {
 	Listeners func() []Listener
 	// MaxConnections is the node's limit; 0: none.
 	MaxConnections int
-	// Ready tells whether the node serves; CertificateExpires, when its
-	// certificate ends, if it has one. Nil: it does; it has none.
-	Ready              func() bool
-	CertificateExpires func() (time.Time, bool)
+	// Ready tells whether the node serves; nil: it does.
+	Ready func() bool
+	// Certificates tells when those of TLS end; nil: there are none.
+	Certificates func() []metrics.Certificate
 	// Journal tells what the journal takes; nil: there is none.
 	Journal func() metrics.Journal
 	// Effective is the configuration in force, by its keys, to show.

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/broker"
 	"github.com/warrenmq/warren/internal/listing"
 	"github.com/warrenmq/warren/internal/meta"
@@ -77,6 +78,9 @@ type withStatus struct {
 // login checks a request's credentials.
 func (a *API) login(r *http.Request) (caller, error) {
 	user, password, ok := r.BasicAuth()
+	if !ok {
+		user, password, ok = bearer(r)
+	}
 	if ok {
 		id, err := a.Store.Authenticate(user, password)
 		if err == nil {
@@ -86,6 +90,17 @@ func (a *API) login(r *http.Request) (caller, error) {
 		a.attempts.bad.Add(1)
 	}
 	return caller{}, &statusError{http.StatusUnauthorized, "not_authorized", "Not_Authorized"}
+}
+
+// bearer is the login of a role by its key alone (RFC 6750): the key says whose
+// it is.
+func bearer(r *http.Request) (role, key string, ok bool) {
+	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", "", false
+	}
+	role, _ = auth.PeekRole(key)
+	return role, key, true // one that is none is refused as a wrong password is
 }
 
 // serve runs one route.

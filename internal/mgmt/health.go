@@ -109,8 +109,8 @@ func (a *API) protocolListener(c *call) (any, error) {
 	return healthy(map[string]any{"protocols": protocols}), nil
 }
 
-// certificateExpiration fails when a certificate that the node shows ends
-// within a time.
+// certificateExpiration fails when a certificate ends within a time: one that
+// the node shows, or one that verifies clients.
 func (a *API) certificateExpiration(c *call) (any, error) {
 	const day = 24 * time.Hour
 	units := map[string]time.Duration{"days": day, "weeks": 7 * day, "months": 30 * day, "years": 365 * day}
@@ -122,14 +122,24 @@ func (a *API) certificateExpiration(c *call) (any, error) {
 	if err != nil || n < 0 || n > 1000 {
 		return nil, errBad("Invalid expiration date requested.")
 	}
-	if a.CertificateExpires == nil {
+	if a.Certificates == nil {
 		return healthy(nil), nil
 	}
-	end, ok := a.CertificateExpires()
-	if ok && end.Before(a.Now().Add(time.Duration(n)*unit)) {
-		return nil, &failed{"Certificates expiring", map[string]any{
-			"expired": []map[string]any{{"node": a.NodeName, "protocol": "amqp/ssl", "certfile_expires_on": end.UTC().Format(time.RFC3339)}},
-		}}
+	var ending []map[string]any
+	for _, c := range a.Certificates() {
+		if !c.Until.Before(a.Now().Add(time.Duration(n) * unit)) {
+			continue
+		}
+		name := "certfile"
+		if c.Clients {
+			name = "cacertfile"
+		}
+		ending = append(ending, map[string]any{
+			"node": a.NodeName, "protocol": "amqp/ssl", name + "_expires_on": c.Until.UTC().Format(time.RFC3339),
+		})
+	}
+	if ending != nil {
+		return nil, &failed{"Certificates expiring", map[string]any{"expired": ending}}
 	}
 	return healthy(nil), nil
 }

@@ -72,7 +72,7 @@ func (a *API) newSource() *metrics.Source {
 		ClusterName: func() string { return a.Store.ClusterName(a.ClusterName) },
 		Logins:      func() (good, bad uint64) { return a.attempts.good.Load(), a.attempts.bad.Load() },
 		Tenants:     a.tenants,
-		Journal:     a.Journal,
+		Journal:     a.Journal, Certificates: a.Certificates,
 	}
 }
 

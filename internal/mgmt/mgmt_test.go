@@ -318,6 +318,7 @@ func TestAuthorization(t *testing.T) {
 	}
 	checks += n.eachTag(t)
 	t.Logf("%d checks over %d routes", checks, len(n.routes))
+	n.bearers(t)
 	if s, body, _ := n.do(t, "boss", n.boss, "GET", "/api/clusters/"+n.cluster+"/roles", ""); s != 200 || !strings.Contains(body, `"worker"`) {
 		t.Errorf("an administrator does not see its own cluster: %d %s", s, body)
 	}

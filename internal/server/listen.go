@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/warrenmq/warren/internal/metrics"
 	"github.com/warrenmq/warren/internal/session"
 	"github.com/warrenmq/warren/internal/transport"
 )
@@ -46,17 +47,20 @@ func (s *Server) Presents(c *transport.Certificates) {
 	}
 }
 
-// certificateExpires tells when the first certificate ends; false: there is none.
-func (s *Server) certificateExpires() (end time.Time, ok bool) {
+// expiries tells when certificates end: those that clients are shown and those
+// that verify clients.
+func (s *Server) expiries() (all []metrics.Certificate) {
 	s.mu.Lock()
 	list := slices.Clone(s.certificates)
 	s.mu.Unlock()
 	for _, c := range list {
-		if at := c.Expires(); !ok || at.Before(end) {
-			end, ok = at, true
+		for _, e := range c.Expires() {
+			if m := (metrics.Certificate{File: e.File, Clients: e.Clients, Until: e.At}); !slices.Contains(all, m) {
+				all = append(all, m)
+			}
 		}
 	}
-	return end, ok
+	return all
 }
 
 // unwrap takes the layers off a connection; nil: it was closed.
