@@ -144,6 +144,7 @@ func open(env *Env, c *config.Config, log *slog.Logger, failed func(error)) (*se
 		Data:             c.Data,
 		Effective:        c.Map(),
 		CertificateLogin: auth.CertificateLogin(c.TLSLogin),
+		Export:           server.Export{Endpoint: c.OTLPEndpoint, Headers: c.Headers(), Interval: time.Duration(c.OTLPInterval) * time.Second},
 	})
 	if err != nil {
 		return nil, errors.Join(err, st.Close())

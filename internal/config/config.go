@@ -50,6 +50,13 @@ type Config struct {
 	// Metrics is the address of the metrics for Prometheus, which nobody logs in
 	// to read; empty: none. They are at HTTP too, for those who log in.
 	Metrics string `yaml:"metrics"`
+	// OTLPEndpoint is the base URL of a collector of OpenTelemetry, as
+	// http://127.0.0.1:4318, to which the metrics are sent every OTLPInterval
+	// seconds; empty: they are not. OTLPHeaders, as name=value,name=value, go
+	// with them.
+	OTLPEndpoint string `yaml:"otlp_endpoint"`
+	OTLPHeaders  string `yaml:"otlp_headers"`
+	OTLPInterval int    `yaml:"otlp_interval"`
 	// Advertise is the address that is shown to clients; empty: AMQP.
 	Advertise string `yaml:"advertise"`
 	// LoadDefinitions is a file of definitions, RabbitMQ's or Warren's, that the
@@ -82,7 +89,8 @@ const minHotWindow = 1 << 20
 // Default returns the configuration that nothing has changed.
 func Default() Config {
 	return Config{
-		Data: "data", AMQP: "127.0.0.1:5672", AMQPS: "127.0.0.1:5671", TLSClients: "optional", TLSLogin: "cn", HTTP: "127.0.0.1:15672", Metrics: DefaultMetrics, Heartbeat: 60,
+		Data: "data", AMQP: "127.0.0.1:5672", AMQPS: "127.0.0.1:5671", TLSClients: "optional", TLSLogin: "cn", HTTP: "127.0.0.1:15672", Metrics: DefaultMetrics,
+		OTLPInterval: 60, Heartbeat: 60,
 		MaxMessageSize: 16 << 20, HotWindow: 32 << 20, MaxConnections: 15_000, LogFormat: "text", LogLevel: "info",
 	}
 }
@@ -111,11 +119,13 @@ func (c *Config) environment(environ []string) error {
 		"DATA": &c.Data, "AMQP": &c.AMQP, "HTTP": &c.HTTP, "METRICS": &c.Metrics, "LOAD_DEFINITIONS": &c.LoadDefinitions, "ADVERTISE": &c.Advertise,
 		"AMQPS": &c.AMQPS, "TLS_CERT": &c.TLSCert, "TLS_KEY": &c.TLSKey, "TLS_CLIENT_CA": &c.TLSClientCA,
 		"TLS_CLIENTS": &c.TLSClients, "TLS_LOGIN": &c.TLSLogin, "AMQP_PROXIES": &c.AMQPProxies,
+		"OTLP_ENDPOINT": &c.OTLPEndpoint, "OTLP_HEADERS": &c.OTLPHeaders,
 		"AMQPS_PROXIES": &c.AMQPSProxies, "WS": &c.WS, "WSS": &c.WSS,
 		"LOG_FORMAT": &c.LogFormat, "LOG_LEVEL": &c.LogLevel,
 	}
 	numbers := map[string]*int{
 		"HEARTBEAT": &c.Heartbeat, "MAX_MESSAGE_SIZE": &c.MaxMessageSize, "MAX_CONNECTIONS": &c.MaxConnections,
+		"OTLP_INTERVAL": &c.OTLPInterval,
 	}
 	bytes := map[string]*int64{"MEMORY_LIMIT": &c.MemoryLimit, "HOT_WINDOW": &c.HotWindow}
 	var errs []error
@@ -144,12 +154,15 @@ func (c *Config) environment(environ []string) error {
 	return errors.Join(errs...)
 }
 
-// Map returns the configuration by its keys.
+// Map returns the configuration by its keys, to show: without what is secret.
 func (c *Config) Map() map[string]any {
 	all := map[string]any{}
 	v := reflect.ValueOf(c).Elem()
 	for i := range v.NumField() {
 		all[v.Type().Field(i).Tag.Get("yaml")] = v.Field(i).Interface()
+	}
+	if c.OTLPHeaders != "" {
+		all["otlp_headers"] = "(not shown)"
 	}
 	return all
 }
@@ -171,6 +184,7 @@ func (c *Config) Validate() error {
 		wrong("metrics: %q is not host:port", c.Metrics)
 	}
 	c.validateTransport(wrong)
+	c.validateOTLP(wrong)
 	if c.Heartbeat < 0 || c.Heartbeat > 65535 {
 		wrong("heartbeat: %d is not between 0 and 65535 seconds", c.Heartbeat)
 	}

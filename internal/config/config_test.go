@@ -84,3 +84,29 @@ func TestDefaultMemoryLimit(t *testing.T) {
 		t.Errorf("%d bytes", n)
 	}
 }
+
+func TestOTLP(t *testing.T) {
+	t.Parallel()
+	for want, change := range map[string]func(c *Config){
+		"otlp_endpoint:": func(c *Config) { c.OTLPEndpoint = "collector:4318" },
+		"otlp_headers:":  func(c *Config) { c.OTLPHeaders = "a=b,secret" },
+		"otlp_interval:": func(c *Config) { c.OTLPInterval = 0 },
+	} {
+		c := Default()
+		change(&c)
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	c, err := Read("", []string{"WARREN_OTLP_ENDPOINT=http://c:4318", "WARREN_OTLP_HEADERS=Authorization=Token x=, b = c", "WARREN_OTLP_INTERVAL=5"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := c.Headers()
+	if err := c.Validate(); err != nil || c.OTLPInterval != 5 || len(h) != 2 || h["Authorization"] != "Token x=" || h["b"] != "c" {
+		t.Errorf("%v, %v", err, h)
+	}
+	if shown := c.Map()["otlp_headers"]; shown != "(not shown)" {
+		t.Errorf("the headers are shown: %v", shown)
+	}
+}

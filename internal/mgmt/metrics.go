@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/warrenmq/warren/internal/meta"
 	"github.com/warrenmq/warren/internal/metrics"
@@ -63,6 +64,12 @@ func (a *API) MetricsHandler() http.Handler {
 		}
 	})
 }
+
+// WriteMetrics writes those of the node as a whole, as Prometheus gets them.
+func (a *API) WriteMetrics(w io.Writer) error { return a.source.Write(w, metrics.Request{}) }
+
+// Started tells when the counters began.
+func (a *API) Started() time.Time { return a.started }
 
 // newSource is what the metrics are made of.
 func (a *API) newSource() *metrics.Source {

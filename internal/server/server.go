@@ -44,6 +44,8 @@ type Options struct {
 	Data                 string // the data directory, to show; empty: none
 	// Effective is the configuration, to show.
 	Effective map[string]any
+	// Export sends metrics to a collector of OpenTelemetry, if it has an endpoint.
+	Export Export
 	// CertificateLogin is the part of a client's certificate that names its role.
 	CertificateLogin auth.CertificateLogin
 }
@@ -122,6 +124,7 @@ func Open(o Options) (*Server, error) {
 	s.work.Go(func() { s.broker.Relieve(ctx) })
 	s.work.Go(func() { s.broker.Expire(ctx) })
 	s.work.Go(func() { s.later.run(ctx) })
+	s.export(ctx)
 	return s, nil
 }
 
