@@ -128,6 +128,9 @@ func (v *Vhost) Bind(a *Actor, b Binding) *amqp.Error {
 func (v *Vhost) bind(a *Actor, b *Binding) (kept []keptImage, dest Destination, err *amqp.Error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if b.DestinationKind == KindQueue {
+		v.settled(b.Destination)
+	}
 	if v.closed {
 		return nil, dest, v.gone()
 	}
@@ -210,6 +213,9 @@ func (v *Vhost) Unbind(a *Actor, b Binding) *amqp.Error {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if b.DestinationKind == KindQueue {
+		v.settled(b.Destination)
+	}
 	e := v.bindings.get(&b)
 	if e == nil {
 		return nil

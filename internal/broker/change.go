@@ -33,6 +33,7 @@ func (v *Vhost) ChangeQueue(a *Actor, name string, arguments amqp.Table) *amqp.E
 
 // replaceArguments checks and records other arguments of a queue; v.mu is held.
 func (v *Vhost) replaceArguments(a *Actor, name string, arguments amqp.Table) (*Queue, *amqp.Error) {
+	v.settled(name)
 	if v.closed {
 		return nil, v.gone()
 	}

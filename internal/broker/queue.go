@@ -97,6 +97,7 @@ func (v *Vhost) DeclareQueue(a *Actor, d QueueDeclare) (*Queue, *amqp.Error) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.settled(d.Name)
 	if v.closed {
 		return nil, v.gone()
 	}
@@ -174,14 +175,14 @@ func (v *Vhost) checkQueue(d *QueueDeclare) *amqp.Error {
 	return v.checkArguments(v.rules.queue, d.Name, inOrder(d.Arguments))
 }
 
-// addQueue records and enters a new queue; v.mu is held.
+// addQueue records and enters a new queue; v.mu is held, and is not while a
+// durable one is recorded.
 func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
-	if most := v.maxQueues.Load(); most >= 0 && int64(v.top.Load().queues.Len()) >= most {
+	if most := v.maxQueues.Load(); most >= 0 && int64(v.top.Load().queues.Len()+v.recording.adds) >= most {
 		return nil, amqp.ChannelErrorf(amqp.CodePreconditionFailed, "cannot declare queue '%s': queue limit in vhost '%s' (%d) is reached",
 			d.Name, v.wire, most)
 	}
 	q := v.newQueue(d.Name, v.opts.NextUID(), d.Arguments)
-	q.configure(v.effective(q.object()))
 	q.Durable, q.AutoDelete, q.Exclusive = d.Durable, d.AutoDelete, d.Exclusive
 	if dedups(d.Arguments) {
 		q.dedup = v.newDedup(d.Arguments, v.opts.NextUID(), d.Durable)
@@ -195,15 +196,21 @@ func (v *Vhost) addQueue(a *Actor, d *QueueDeclare) (*Queue, *amqp.Error) {
 		}
 	}
 	if q.Durable {
-		err := v.opts.Definitions.PutQueue(v.queueDefinition(q, 0))
+		v.recording.adds++
+		err := v.write(q.Name, func() error { return v.opts.Definitions.PutQueue(v.queueDefinition(q, 0)) })
+		v.recording.adds--
 		if err != nil {
-			return nil, v.stored(err)
+			return nil, err
+		}
+		if v.closed {
+			return nil, v.gone()
 		}
 		v.uids.set(q)
 		if q.dedup != nil {
 			v.uids.set(q.dedup.keys)
 		}
 	}
+	q.configure(v.effective(q.object()))
 	q.mu.Lock()
 	q.unlock() // it may expire
 	v.change(func(t *topology) { t.queues = t.queues.Set(q.Name, q) })
@@ -348,6 +355,7 @@ func (v *Vhost) DeleteQueue(a *Actor, name string, ifUnused, ifEmpty bool) (int,
 		return 0, err
 	}
 	v.mu.Lock()
+	v.settled(name)
 	q, ok := v.Queue(name)
 	if !ok {
 		v.mu.Unlock()
@@ -377,32 +385,6 @@ func (v *Vhost) checkDelete(q *Queue, ifUnused, ifEmpty bool) *amqp.Error {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "%s not empty", v.resource(KindQueue, q.Name))
 	}
 	return nil
-}
-
-// removeQueue takes q and its bindings out of the topology; v.mu is held.
-func (v *Vhost) removeQueue(q *Queue) *amqp.Error {
-	if q.Durable {
-		if err := v.opts.Definitions.DeleteQueue(v.ref, q.Name); err != nil {
-			return v.stored(err)
-		}
-	}
-	v.change(func(t *topology) { t.queues = t.queues.Delete(q.Name) })
-	v.counts.QueuesDeleted.Add(1)
-	v.forgetBindings(v.bindings.destination(endpoint{KindQueue, q.Name}))
-	return nil
-}
-
-// DropQueue deletes q if it is still there, for its connection's end or its
-// last consumer's.
-func (v *Vhost) DropQueue(q *Queue) {
-	v.mu.Lock()
-	now, ok := v.Queue(q.Name)
-	if !ok || now != q || v.removeQueue(q) != nil {
-		v.mu.Unlock()
-		return
-	}
-	v.mu.Unlock()
-	q.close()
 }
 
 // Purge removes the ready messages of a queue and returns their number

@@ -154,6 +154,7 @@ func (v *Vhost) parking(name string, durable bool) bool {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.settled(name)
 	if _, ok := v.Queue(name); ok {
 		return true
 	}
@@ -172,6 +173,7 @@ func (v *Vhost) waitingFor(q *Queue) *Queue {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.settled(q.Name)
 	if w := q.retries.Load(); w != nil {
 		return w
 	}

@@ -39,10 +39,11 @@ type Vhost struct {
 	usual  atomic.Pointer[string]
 	counts *VhostCounts
 
-	mu       sync.Mutex // serialises changes of the topology, guards bindings
-	bindings bindings
-	closed   bool
-	noted    map[string]bool // unknown arguments that were logged
+	mu        sync.Mutex // serialises changes of the topology, guards bindings
+	bindings  bindings
+	closed    bool
+	noted     map[string]bool // unknown arguments that were logged
+	recording recording
 }
 
 // topology is an immutable snapshot.
@@ -73,6 +74,7 @@ func (b *Broker) newVhost(ref meta.VhostRef, wire string) *Vhost {
 		ref: ref, wire: wire, opts: &b.opts, memory: b.memory, rules: b.rules, uids: b.uids,
 		noted: map[string]bool{}, env: b.env, counts: &VhostCounts{},
 	}
+	v.recording.over.L = &v.mu
 	v.env.counts = v.counts
 	v.env.drop, v.env.bury = v.DropQueue, v.bury
 	v.policies.Store(&policies{})

@@ -62,14 +62,17 @@ func (s *Store) PutQueue(q Queue) error {
 	if err := checkDefinition("queue", q.Name, q.Durable, q.Arguments); err != nil {
 		return err
 	}
-	return s.mutate(func() (Record, error) {
-		q.Vhost = s.resolve(q.Vhost)
+	q.Vhost = s.resolve(q.Vhost)
+	return s.mutateQueue(q.Vhost, q.Name, func(ahead int) (Record, error) {
 		v, err := s.state.vhost(q.Vhost)
 		if err != nil {
 			return Record{}, err
 		}
 		existing, ok := v.queues[q.Name]
-		if !ok && len(v.queues) >= MaxQueues {
+		if !ok && len(v.queues)+ahead >= MaxQueues {
+			if ahead > 0 {
+				return Record{}, errLater
+			}
 			return Record{}, fmt.Errorf("%w: vhost %s has %d durable queues, which is the limit; delete one first", ErrInvalid, q.Vhost, MaxQueues)
 		}
 		return putUnless(existing, q)
@@ -78,8 +81,9 @@ func (s *Store) PutQueue(q Queue) error {
 
 // DeleteQueue deletes a durable queue and the durable bindings to it.
 func (s *Store) DeleteQueue(ref VhostRef, name string) error {
-	return s.mutate(func() (Record, error) {
-		return Record{Op: OpDelete, Subject: Queue{Vhost: s.resolve(ref), Name: name}}, nil
+	ref = s.resolve(ref)
+	return s.mutateQueue(ref, name, func(int) (Record, error) {
+		return Record{Op: OpDelete, Subject: Queue{Vhost: ref, Name: name}}, nil
 	})
 }
 

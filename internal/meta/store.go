@@ -27,7 +27,7 @@ type Options struct {
 // Store is the definitions of an installation, durable and safe for concurrent use.
 //
 // Mutators run one at a time and return when their record is durable, is applied and all watchers
-// were told. Readers never wait for the log. What readers return is the caller's, but slices and
+// were told; those of queues, of which there may be many at once, share an append. Readers never wait for the log. What readers return is the caller's, but slices and
 // tables inside it are shared and must not be changed.
 //
 // An empty cluster id means the default cluster, in every argument.
@@ -40,9 +40,10 @@ type Store struct {
 	// Lock order: write, then mu or telling. A mutator holds write from its first look at the state
 	// until it holds telling, so that changes are told in the order of the log; it holds mu only
 	// while it applies.
-	write  sync.Mutex
-	log    Log   // Guarded by write.
-	fenced error // Guarded by write: the first failed append.
+	write    sync.Mutex
+	log      Log   // Guarded by write.
+	fenced   error // Guarded by write: the first failed append.
+	gathered gathered
 
 	mu    sync.RWMutex
 	state *State // Changed under write and mu; read under either.
@@ -177,25 +178,35 @@ func (s *Store) mutate(plan func() (Record, error)) error {
 
 // Commit is called with write held.
 func (s *Store) commit(plan func() (Record, error)) ([]Change, error) {
+	text, record, err := s.prepare(plan)
+	if err != nil {
+		return nil, err
+	}
+	return s.put(text, []Record{record})
+}
+
+// Prepare makes a record and checks it. It is called with write held.
+func (s *Store) prepare(plan func() (Record, error)) (text []byte, record Record, err error) {
 	if s.fenced != nil {
-		return nil, fmt.Errorf("%w: %w", ErrFenced, s.fenced)
+		return nil, record, fmt.Errorf("%w: %w", ErrFenced, s.fenced)
 	}
 	planned, err := plan()
 	if err != nil {
-		return nil, err
+		return nil, record, err
 	}
-	text, err := AppendRecord(nil, planned)
-	if err != nil {
-		return nil, err
+	if text, err = AppendRecord(nil, planned); err != nil {
+		return nil, record, err
 	}
 	// From here on only what the bytes say counts, as it will after a restart.
-	record, err := DecodeRecord(text)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	if record, err = DecodeRecord(text); err != nil {
+		return nil, record, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if err := s.state.check(record); err != nil {
-		return nil, err
-	}
+	return text, record, s.state.check(record)
+}
+
+// Put makes records durable, which stand or fall together, and applies them. It is called with
+// write held.
+func (s *Store) put(text []byte, records []Record) (changes []Change, err error) {
 	if err := s.log.Append(text); err != nil {
 		if full(err) {
 			return nil, fmt.Errorf("%w: %w", ErrFull, err)
@@ -204,7 +215,13 @@ func (s *Store) commit(plan func() (Record, error)) ([]Change, error) {
 		return nil, fmt.Errorf("%w: %w", ErrFenced, err)
 	}
 	s.mu.Lock()
-	changes, err := s.state.Apply(record)
+	for _, record := range records {
+		var more []Change
+		if more, err = s.state.Apply(record); err != nil {
+			break
+		}
+		changes = append(changes, more...)
+	}
 	s.RaiseUID(s.state.lastUID)
 	s.mu.Unlock()
 	if err == nil {

@@ -37,6 +37,9 @@ const (
 	// defsGrown is from how many bytes behind the snapshot on another one is
 	// written.
 	defsGrown = 1 << 20
+	// defsStep is how many bytes the file grows by at once: to sync what lies
+	// within a file costs less than to sync one that has grown.
+	defsStep = 64 << 10
 )
 
 // Definitions is the log of the definitions: a file that begins with all of
@@ -49,7 +52,7 @@ const (
 //	file                       magic 8 | version u32 | 0 u32 | frame | frame | …
 //	frame                      length u32 | crc32c u32 | nonce 12 | sealed records
 //
-// An empty record is where a process ended.
+// An empty record is where a process ended. Behind the last frame may be zeros.
 //
 // A frame is sealed together with its generation and number, so frames can
 // be neither exchanged nor reordered. An append is synced before it returns. A
@@ -64,6 +67,7 @@ type Definitions struct {
 	generation uint64 // 0: none yet
 	file       vfs.File
 	off        int64
+	size       int64 // of file
 	frames     uint64
 	snapshot   int64 // bytes of the first frame
 	old        bool  // the present file was written by an earlier process
@@ -278,6 +282,10 @@ func (d *Definitions) Append(record []byte) error {
 		d.failed = !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT)
 		return fmt.Errorf("write definitions: %w", err)
 	}
+	if err := d.grow(d.off + int64(len(b))); err != nil {
+		d.failed = true
+		return fmt.Errorf("write definitions: %w", err)
+	}
 	if err := d.file.Sync(); err != nil {
 		d.failed = true
 		return fmt.Errorf("write definitions: %v", err) //nolint:errorlint // a full disk now is no longer one that left the file as it was
@@ -285,6 +293,20 @@ func (d *Definitions) Append(record []byte) error {
 	d.off += int64(len(b))
 	d.frames++
 	return nil
+}
+
+// grow sees to it that there are zeros behind end, if it has come to the end of
+// the file. A full disk is no reason to fail: then there are none.
+func (d *Definitions) grow(end int64) error {
+	if end <= d.size {
+		return nil
+	}
+	d.size = end
+	n, err := d.file.WriteAt(make([]byte, defsStep), end)
+	if d.size += int64(n); errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return nil
+	}
+	return err
 }
 
 // Grown implements meta.Snapshotter: what an earlier process has left is
@@ -322,6 +344,7 @@ func (d *Definitions) Snapshot(records []byte) error {
 		err = errors.Join(err, d.fs.Remove(d.name(d.generation)))
 	}
 	d.generation, d.file, d.off, d.snapshot, d.frames, d.old = next, f, int64(len(b)), int64(len(b)), 1, false
+	d.size = d.off
 	return err
 }
 
