@@ -114,10 +114,8 @@ func ranked(n int, priority uint8) publish {
 }
 
 func sized(n int) publish {
-	return publish{
-		amqp.BasicPublish{RoutingKey: "q1", Mandatory: true}, amqp.Properties{Headers: amqp.Table{{Key: "h", Value: strings.Repeat("x", 300)}}},
-		strings.Repeat("b", n),
-	}
+	header := amqp.Table{{Key: "h", Value: strings.Repeat("x", 300)}}
+	return publish{amqp.BasicPublish{RoutingKey: "q1", Mandatory: true}, amqp.Properties{Headers: header}, strings.Repeat("b", n)}
 }
 
 // letters are the arguments of a queue whose dead letters go to another.

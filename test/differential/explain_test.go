@@ -60,6 +60,8 @@ func (d *difference) explain(s *script) string {
 		return "basic.get counts as a consumer of a quorum queue"
 	case strings.Contains(w, "declare-ok") && strings.Contains(r, "invalid arg 'x-delivery-limit'") && strings.Contains(r, "of queue type rabbit_classic_queue"):
 		return "x-delivery-limit on classic queues"
+	case strings.Contains(w, "declare-ok") && strings.Contains(r, `unsupported queue version '1'`):
+		return "x-queue-version 1"
 	case d.toOthers(s):
 		return "what a connection that ends has not acknowledged goes to its other channels"
 	case strings.Contains(w, "Invalid x-match field type") && strings.Contains(r, "Invalid x-match field type"):
