@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 
@@ -68,8 +69,8 @@ func queueArguments() map[string]argument {
 		"x-dead-letter-strategy":          {checkStrategy, always},
 		"x-single-active-consumer":        {checkBool, always},
 		"x-delivery-limit":                {number(-1<<62, 1<<62), always},
-		"x-quorum-initial-group-size":     {number(1, 1<<31), always},
-		"x-initial-cluster-size":          {number(1, 1<<31), always},
+		"x-quorum-initial-group-size":     {number(1, math.MaxInt64), always},
+		"x-initial-cluster-size":          {number(1, math.MaxInt64), always},
 		"x-max-age":                       {text, notYet},
 		"x-stream-max-segment-size-bytes": {number(0, 3_000_000_000), notYet},
 		"x-stream-filter-size-bytes":      {number(16, 255), notYet},

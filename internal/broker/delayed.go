@@ -208,7 +208,7 @@ func released(d *queue.Dead) (Message, error) {
 	n := int(d.Image[0])
 	m := Message{
 		Route: d.Image[:d.RouteLen], Exchange: d.Image[1 : 1+n], Key: d.Image[2+n : d.RouteLen],
-		Persistent: l.properties.DeliveryMode == 2, Priority: l.properties.Priority, dead: d.Dead, seen: d.Seen,
+		Persistent: l.properties.DeliveryMode == 2, Priority: l.properties.Priority, Ranked: l.properties.Has(amqp.FlagPriority), dead: d.Dead, seen: d.Seen,
 	}
 	if err := m.Select(&l.properties); err != nil {
 		return Message{}, err

@@ -91,7 +91,7 @@ func Compose(c *Content, frameMax uint32) (Message, error) {
 	route = append(append(route, byte(len(c.Key)&0xff)), c.Key...)
 	m := Message{
 		Route: route, Exchange: route[1 : 1+len(c.Exchange)], Key: route[2+len(c.Exchange):],
-		Persistent: c.Properties.DeliveryMode == 2, Priority: c.Properties.Priority,
+		Persistent: c.Properties.DeliveryMode == 2, Priority: c.Properties.Priority, Ranked: c.Properties.Has(amqp.FlagPriority),
 	}
 	p := c.Properties
 	if len(p.Headers) > 0 {

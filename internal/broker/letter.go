@@ -249,7 +249,8 @@ func (l *letter) compose(exchange string, keys [][]byte) Message {
 	rt = append(append(rt, byte(len(keys[0])&0xff)), keys[0]...)
 	m := Message{
 		Route: rt, Exchange: rt[1 : 1+len(exchange)], Key: rt[2+len(exchange):], Extra: keys[1:], dead: true,
-		Headers: l.headers(), Persistent: l.properties.DeliveryMode == 2, Priority: l.properties.Priority, Content: l.content(),
+		Headers: l.headers(), Persistent: l.properties.DeliveryMode == 2, Priority: l.properties.Priority,
+		Ranked: l.properties.Has(amqp.FlagPriority), Content: l.content(),
 	}
 	return m
 }

@@ -25,6 +25,7 @@ type Message struct {
 	Content    []byte
 	Persistent bool // delivery_mode 2
 	Priority   uint8
+	Ranked     bool // it names a priority, even if that is 0
 	// Expires says that the message has a TTL: milliseconds that it may wait
 	// in a queue (the expiration property).
 	Expires bool
@@ -228,6 +229,7 @@ func (p *Publisher) enter(m *Message) {
 	logged := -1
 	for _, q := range p.queues {
 		msg.Persistent = q.Durable && (m.Persistent || q.Quorum)
+		msg.Priority = q.rank(m.Priority, m.Ranked)
 		if msg.Persistent && logged < 0 {
 			logged = len(p.batch.Images)
 			p.batch.Images = append(p.batch.Images, sl.Bytes(off, size))

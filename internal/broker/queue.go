@@ -233,16 +233,12 @@ func (v *Vhost) newQueue(name string, uid uint64, arguments amqp.Table) *Queue {
 	}
 	q.arguments.Store(&arguments)
 	q.entered.L = &q.mu
-	if n, _, ok := arguments.Int("x-max-priority"); ok && n > 0 {
+	if q.Quorum {
+		q.prioritize(quorumPriorities - 1)
+	} else if n, _, ok := arguments.Int("x-max-priority"); ok && n > 0 {
 		q.prioritize(uint8(n)) //nolint:gosec // it was checked
 	}
 	return q
-}
-
-// prioritize gives a new queue lanes for priorities up to highest.
-func (q *Queue) prioritize(highest uint8) {
-	q.state.Prioritize(highest)
-	q.lanes = make([]level, q.state.Lanes())
 }
 
 // RestoreQueue enters a queue that the definitions already hold, with what is

@@ -126,7 +126,7 @@ func (p *Publisher) retry(q *Queue, d *queue.Dead, delay int64) {
 func (p *Publisher) again(q *Queue, d *queue.Dead) {
 	m := p.moved(d)
 	if l, err := openContent(d.Image[d.RouteLen+1:]); err == nil {
-		m.Priority = l.properties.Priority
+		m.Priority = q.rank(l.properties.Priority, l.properties.Has(amqp.FlagPriority))
 		if e := l.properties.Expiration; e != "" {
 			if ttl, err := ParseExpiration(e); err == nil {
 				m.Deadline = p.vhost.env.soon() + ttl

@@ -67,7 +67,7 @@ func (s Settings) state(quorum bool) queue.Settings {
 		Refuse:     s.Overflow == "reject-publish" || s.Overflow == "reject-publish-dlx",
 		RefusedDie: s.Overflow == "reject-publish-dlx", DeadLetters: s.DeadLetterExchange != nil,
 		Counts: quorum || s.DeliveryLimit != nil, DeliveryLimit: quorumDeliveries,
-		Single: s.SingleActive, Preempt: quorum,
+		Single: s.SingleActive, Preempt: quorum, ReturnsFirst: quorum,
 	}
 	if s.DeliveryLimit != nil {
 		set.DeliveryLimit = *s.DeliveryLimit

@@ -90,7 +90,7 @@ func (s *QueueSample) Add(o *QueueSample) {
 func (q *Queue) sample() QueueSample {
 	return QueueSample{
 		QueueStats: q.stats.QueueStats, Ready: q.state.Ready(), Unacked: q.state.Unacked(), Consumers: q.state.Consumers(),
-		Bytes: q.state.Bytes(),
+		Bytes: q.state.BodyBytes(),
 	}
 }
 
@@ -98,7 +98,10 @@ func (q *Queue) sample() QueueSample {
 type QueueView struct {
 	QueueSample
 
-	ReadyBytes, PersistentBytes, HotBytes int64
+	// ReadyBytes is of bodies, as QueueSample.Bytes; the others are of all that
+	// a message takes: MemoryBytes of all, PersistentBytes of those that the Log
+	// keeps, HotBytes of those that are in memory.
+	ReadyBytes, MemoryBytes, PersistentBytes, HotBytes int64
 	// Owner is the connection of an exclusive queue, 0 of others.
 	Owner uint64
 	// Exclusive and Single are the tags of the exclusive consumer and of the
@@ -159,7 +162,7 @@ func (q *Queue) Sample() QueueSample {
 // view is called under q.mu.
 func (q *Queue) view() QueueView {
 	w := QueueView{
-		QueueSample: q.sample(), ReadyBytes: q.state.ReadyBytes(), PersistentBytes: q.state.PersistentBytes(),
+		QueueSample: q.sample(), ReadyBytes: q.state.ReadyBodyBytes(), MemoryBytes: q.state.Bytes(), PersistentBytes: q.state.PersistentBytes(),
 		HotBytes: q.state.HotBytes(), Owner: q.owner, History: q.stats.history.Samples(),
 	}
 	if q.exclusive != nil {
@@ -173,6 +176,15 @@ func (q *Queue) view() QueueView {
 		}
 	}
 	return w
+}
+
+// Portion returns how much of n belongs to those of the messages that take this
+// much of MemoryBytes.
+func (w *QueueView) Portion(n, bytes int64) int64 {
+	if w.MemoryBytes <= 0 || bytes >= w.MemoryBytes {
+		return n
+	}
+	return int64(float64(n)*float64(bytes)/float64(w.MemoryBytes) + 0.5)
 }
 
 // ExchangeStats are an exchange's counters: messages that clients published to
@@ -363,7 +375,7 @@ func (q *Queue) Measure() QueueView {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return QueueView{
-		QueueSample: q.sample(), ReadyBytes: q.state.ReadyBytes(), PersistentBytes: q.state.PersistentBytes(),
+		QueueSample: q.sample(), ReadyBytes: q.state.ReadyBodyBytes(), MemoryBytes: q.state.Bytes(), PersistentBytes: q.state.PersistentBytes(),
 		HotBytes: q.state.HotBytes(),
 	}
 }

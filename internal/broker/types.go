@@ -96,6 +96,9 @@ func queueType(args amqp.Table) string {
 func (v *Vhost) checkTypeName(d *QueueDeclare) *amqp.Error {
 	if value, ok := d.Arguments.Get("x-queue-type"); ok {
 		if reason := checkType(value, nil); reason != "" {
+			if name, ok := value.(string); ok && d.generated {
+				return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "unknown queue type '%s'", name)
+			}
 			return v.invalidArgument(d.Name, "x-queue-type", reason)
 		}
 	}

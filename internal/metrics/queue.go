@@ -8,7 +8,9 @@ import (
 type queueFigures struct {
 	broker.QueueSample
 
-	readyBytes, persistentBytes, hotBytes int64
+	memory, readyBytes        int64
+	persistent, hot           int64 // messages
+	persistentBytes, hotBytes int64 // of their bodies
 
 	labels [2]int // where they lie among all labels
 }
@@ -28,10 +30,10 @@ func queueMetrics() []queueMetric {
 		{coarse, "queue_messages_unacked", gauge, "Messages delivered to consumers but not yet acknowledged", func(q *f) float64 { return float64(q.Unacked) }, false},
 		{coarse, "queue_messages", gauge, "Sum of ready and unacknowledged messages - total queue depth", func(q *f) float64 { return float64(q.Ready + q.Unacked) }, false},
 		{count, "queue_consumers", gauge, "Consumers on a queue", func(q *f) float64 { return float64(q.Consumers) }, false},
-		{full, "queue_process_memory_bytes", gauge, "Memory in bytes used by the messages of the queue", func(q *f) float64 { return float64(q.hotBytes) }, false},
+		{full, "queue_process_memory_bytes", gauge, "Memory in bytes used by the messages of the queue", func(q *f) float64 { return float64(q.memory) }, false},
 		{full, "queue_messages_ram_bytes", gauge, "Size of ready and unacknowledged messages stored in memory", func(q *f) float64 { return float64(q.hotBytes) }, false},
-		{full, "queue_messages_persistent", gauge, "Persistent messages, by their share of the bytes", func(q *f) float64 { return q.portion(q.persistentBytes) }, false},
-		{full, "queue_messages_ram", gauge, "Ready and unacknowledged messages stored in memory, by their share of the bytes", func(q *f) float64 { return q.portion(q.hotBytes) }, false},
+		{full, "queue_messages_persistent", gauge, "Persistent messages, by their share of the bytes", func(q *f) float64 { return float64(q.persistent) }, false},
+		{full, "queue_messages_ram", gauge, "Ready and unacknowledged messages stored in memory, by their share of the bytes", func(q *f) float64 { return float64(q.hot) }, false},
 		{full, "queue_messages_persistent_bytes", gauge, "Size in bytes of persistent messages", func(q *f) float64 { return float64(q.persistentBytes) }, false},
 		{full, "queue_messages_bytes", gauge, "Size in bytes of ready and unacknowledged messages", func(q *f) float64 { return float64(q.Bytes) }, false},
 		{full, "queue_messages_ready_bytes", gauge, "Size in bytes of ready messages", func(q *f) float64 { return float64(q.readyBytes) }, false},
@@ -58,18 +60,12 @@ func (q *queueFigures) idle() float64 {
 	return 0
 }
 
-// portion is how many of the messages these bytes are.
-func (q *queueFigures) portion(bytes int64) float64 {
-	n := float64(q.Ready + q.Unacked)
-	if q.Bytes <= 0 || bytes >= q.Bytes {
-		return n
-	}
-	return float64(int64(n*float64(bytes)/float64(q.Bytes) + 0.5))
-}
-
 func (q *queueFigures) add(o *queueFigures) {
 	q.Add(&o.QueueSample)
+	q.memory += o.memory
 	q.readyBytes += o.readyBytes
+	q.persistent += o.persistent
+	q.hot += o.hot
 	q.persistentBytes += o.persistentBytes
 	q.hotBytes += o.hotBytes
 }
@@ -131,7 +127,10 @@ func (p *page) readQueues() (list []queueFigures, labels []byte) {
 
 func figuresOf(q *broker.Queue) queueFigures {
 	v := q.Measure()
+	n := int64(v.Ready + v.Unacked)
 	return queueFigures{
-		QueueSample: v.QueueSample, readyBytes: v.ReadyBytes, persistentBytes: v.PersistentBytes, hotBytes: v.HotBytes,
+		QueueSample: v.QueueSample, memory: v.HotBytes, readyBytes: v.ReadyBytes,
+		persistent: v.Portion(n, v.PersistentBytes), hot: v.Portion(n, v.HotBytes),
+		persistentBytes: v.Portion(v.Bytes, v.PersistentBytes), hotBytes: v.Portion(v.Bytes, v.HotBytes),
 	}
 }

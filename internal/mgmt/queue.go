@@ -147,10 +147,10 @@ func newQueueLoad(q *broker.Queue, s *broker.QueueView, want *queueWant) *queueL
 	share := capacity(&s.QueueSample, s.History)
 	l := &queueLoad{
 		lengths: newLengths(&s.QueueSample, s.History, want.lengths, ofQueueSample), Consumers: s.Consumers, Capacity: share, Utilisation: share,
-		Memory: s.HotBytes, Bytes: s.Bytes, ReadyBytes: s.ReadyBytes, UnackedBytes: s.Bytes - s.ReadyBytes, HotBytes: s.HotBytes,
-		PersistentBytes: s.PersistentBytes, Waiting: q.Waiting(), Stats: newMessageStats(&s.QueueSample, s.History, want.messages, ofQueueSample),
+		Memory: s.HotBytes, Bytes: s.Bytes, ReadyBytes: s.ReadyBytes, UnackedBytes: s.Bytes - s.ReadyBytes,
+		HotBytes: s.Portion(s.Bytes, s.HotBytes), PersistentBytes: s.Portion(s.Bytes, s.PersistentBytes), Waiting: q.Waiting(), Stats: newMessageStats(&s.QueueSample, s.History, want.messages, ofQueueSample),
 	}
-	l.Persistent, l.Hot = portion(l.Messages, s.PersistentBytes, s.Bytes), portion(l.Messages, s.HotBytes, s.Bytes)
+	l.Persistent, l.Hot = int(s.Portion(int64(l.Messages), s.PersistentBytes)), int(s.Portion(int64(l.Messages), s.HotBytes))
 	l.HotUnacked = min(s.Unacked, l.Hot) // what is delivered is in memory
 	l.HotReady = l.Hot - l.HotUnacked
 	if !q.Quorum {
@@ -160,14 +160,6 @@ func newQueueLoad(q *broker.Queue, s *broker.QueueView, want *queueWant) *queueL
 		l.IdleSince = time.UnixMilli(s.History[n-2].At).UTC().Format("2006-01-02T15:04:05.000-07:00")
 	}
 	return l
-}
-
-// portion is n in the ratio of two numbers of bytes; all of n when there are none.
-func portion(n int, part, whole int64) int {
-	if whole <= 0 || part >= whole {
-		return n
-	}
-	return int(float64(n)*float64(part)/float64(whole) + 0.5)
 }
 
 // capacity is the share of time in which consumers could have taken a message

@@ -17,9 +17,9 @@ type Cold struct {
 	// Seqs are the messages' sequence numbers, ascending; not more than MaxRun
 	// of them, and the last less than MaxRun above the first.
 	Seqs []uint64
-	// Bytes is the size of their images, PersistentBytes that of those that
-	// the Log keeps.
-	Bytes, PersistentBytes int64
+	// Bytes is the size of their images, BodyBytes of the bodies alone, and
+	// PersistentBytes that of those that the Log keeps.
+	Bytes, BodyBytes, PersistentBytes int64
 	// First is when the first of them expires and Last when all have, in Unix
 	// milliseconds; 0 when none ever does. See Expires.
 	First, Last int64
@@ -43,10 +43,10 @@ const MaxRun = maxChunk
 
 // cold is what memory keeps of a chunk whose messages are elsewhere.
 type cold struct {
-	where      any
-	span       uint64
-	mask       []uint64 // a bit for each message that is there; nil: all
-	bytes      int64
+	where any
+	span  uint64
+	mask  []uint64 // a bit for each message that is there; nil: all
+	size
 	persistent int64 // bytes
 	loading    bool
 }
@@ -56,7 +56,7 @@ func (c *cold) has(i uint64) bool { return c.mask == nil || c.mask[i/64]&(1<<(i%
 // coldChunk makes the chunk of a run.
 func coldChunk(r *Cold) *chunk {
 	first := r.Seqs[0]
-	k := &cold{where: r.Where, span: r.Seqs[len(r.Seqs)-1] - first + 1, bytes: r.Bytes, persistent: r.PersistentBytes}
+	k := &cold{where: r.Where, span: r.Seqs[len(r.Seqs)-1] - first + 1, size: size{r.Bytes, r.BodyBytes}, persistent: r.PersistentBytes}
 	if k.span != uint64(len(r.Seqs)) {
 		k.mask = make([]uint64, (k.span+63)/64)
 		for _, seq := range r.Seqs {
@@ -84,8 +84,8 @@ func (s *State) Restore(runs []Cold, ends []uint64) {
 			l.head = r.Seqs[0]
 		}
 		s.count(l, len(r.Seqs))
-		s.bytes += r.Bytes
-		s.readyBytes += r.Bytes
+		s.all.more(c.cold.size)
+		s.ready.more(c.cold.size)
 		s.coldBytes += r.Bytes
 		s.persistentBytes += r.PersistentBytes
 	}
@@ -99,7 +99,7 @@ func (s *State) Restore(runs []Cold, ends []uint64) {
 }
 
 // HotBytes returns the size of the messages that are in memory.
-func (s *State) HotBytes() int64 { return s.bytes - s.coldBytes }
+func (s *State) HotBytes() int64 { return s.all.bytes - s.coldBytes }
 
 // LogOverhead is about what the Log adds to a message: its place, and its part
 // of a frame.
@@ -229,6 +229,8 @@ func (s *State) Frozen(kept []Kept, where any) bool {
 		r.Seqs[i] = kept[i].Seq
 		r.Expires(kept[i].Deadline)
 		r.Bytes += int64(kept[i].Size)
+		sl := &c.slots[kept[i].Seq-c.first]
+		r.BodyBytes += sl.body()
 		if kept[i].Persistent {
 			r.PersistentBytes += int64(kept[i].Size) + LogOverhead
 		}
@@ -387,8 +389,8 @@ func (s *State) dropCold(c *chunk, fx *Effects) {
 		}
 	}
 	s.count(s.lane(c.first), -c.live)
-	s.bytes -= c.cold.bytes
-	s.readyBytes -= c.cold.bytes
+	s.all.less(c.cold.size)
+	s.ready.less(c.cold.size)
 	s.coldBytes -= c.cold.bytes
 	s.persistentBytes -= c.cold.persistent
 	if !c.cold.loading {

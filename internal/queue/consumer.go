@@ -21,7 +21,7 @@ type Consumer struct {
 	Timeout int64
 
 	unacked  int
-	assigned []uint64 // promised to this consumer, ascending
+	assigned []uint64 // promised to this consumer, ascending; see Settings.ReturnsFirst
 	promised bool     // assigned survived one Tick
 	waiting  bool     // found nothing, is in State.waiting
 	stalled  bool     // found no credit
@@ -73,6 +73,7 @@ func (s *State) Remove(c *Consumer, fx *Effects) {
 		return
 	}
 	s.consumers = slices.Delete(s.consumers, i, i+1)
+	s.turns = slices.Delete(s.turns, slices.Index(s.turns, c), 1+slices.Index(s.turns, c))
 	c.gone = true
 	s.stopWaiting(c)
 	s.release(c)
@@ -151,6 +152,9 @@ func (s *State) promiseRound(most int) (more bool) {
 		}
 		if c.room(most) > 0 && s.may(c) {
 			s.promise(c)
+			if s.set.Refuse {
+				s.served(c)
+			}
 			more = true
 		}
 	}
@@ -161,25 +165,45 @@ func (s *State) promiseRound(most int) (more bool) {
 // whether they wait or are about to come: what nobody can take at once is to go.
 func (s *State) offer(fx *Effects) {
 	most := s.Ready()
-	for more := !s.paused; more; {
-		more = false
-		for range s.consumers {
-			if !s.available() {
-				return
-			}
-			c := s.consumers[s.turn%len(s.consumers)]
-			s.turn = s.turn%len(s.consumers) + 1
-			if c.room(most) <= 0 || !s.may(c) {
-				continue
-			}
-			s.promise(c)
-			more = true
-			if c.waiting {
-				s.stopWaiting(c)
-				fx.Wake = append(fx.Wake, c)
-			}
+	for i := 0; !s.paused && i < len(s.turns) && s.available(); {
+		c := s.turns[i]
+		if c.room(most) <= 0 || !s.may(c) {
+			i++
+			continue
+		}
+		s.promise(c)
+		s.served(c)
+		if c.waiting {
+			s.stopWaiting(c)
+			fx.Wake = append(fx.Wake, c)
 		}
 	}
+}
+
+// served makes c the last whose turn it is, in a queue that offers its messages.
+func (s *State) served(c *Consumer) {
+	if i := slices.Index(s.turns, c); i >= 0 {
+		copy(s.turns[i:], s.turns[i+1:])
+		s.turns[len(s.turns)-1] = c
+	}
+}
+
+// took is called when c has taken messages, more than were promised to it or not.
+func (s *State) took(c *Consumer, more bool, fx *Effects) {
+	if s.set.Refuse && more {
+		s.served(c)
+	}
+	if s.ranked && !c.able() {
+		s.distribute(fx) // to those with a lower priority
+	}
+}
+
+// credit is Consumer.credit. One that had no room is the last whose turn it is.
+func (s *State) credit(c *Consumer, n int, fx *Effects) {
+	if s.set.Refuse && c != nil && n > 0 && !c.able() {
+		s.served(c)
+	}
+	c.credit(n, fx)
 }
 
 // promise assigns the first ready message to c.
@@ -190,7 +214,7 @@ func (s *State) promise(c *Consumer) {
 	sl := s.slots.get(seq)
 	sl.setState(stateAssigned)
 	s.slots.set(seq, sl)
-	if n := len(c.assigned); n > 0 && seq < c.assigned[n-1] {
+	if n := len(c.assigned); n > 0 && seq < c.assigned[n-1] && !s.set.ReturnsFirst {
 		i, _ := slices.BinarySearch(c.assigned, seq)
 		c.assigned = slices.Insert(c.assigned, i, seq)
 	} else {
@@ -202,11 +226,16 @@ func (s *State) promise(c *Consumer) {
 
 // release gives what was promised to c back to everybody.
 func (s *State) release(c *Consumer) {
+	later := len(s.returned)
 	for _, seq := range c.assigned {
 		sl := s.slots.get(seq)
 		sl.setState(stateReady)
 		s.slots.set(seq, sl)
 		s.giveBack(seq)
+	}
+	if s.set.ReturnsFirst && later > 0 && len(c.assigned) > 0 { // they were the first
+		s.returned = slices.Concat(s.returned[later:], s.returned[:later])
+		s.unordered = true
 	}
 	s.assigned -= len(c.assigned)
 	c.assigned = nil

@@ -129,11 +129,11 @@ func (s *State) returnedFirst() bool {
 	if len(s.returned) == 0 {
 		return false
 	}
-	return s.lanes == nil || s.pool == 0 || s.returned[0] < s.nextLane().head
+	return s.lanes == nil || s.pool == 0 || s.set.ReturnsFirst || s.returned[0] < s.nextLane().head
 }
 
 // promisedFirst reports whether what is promised to c comes before the pool,
 // even if that has to be fetched first.
 func (s *State) promisedFirst(c *Consumer, common int) bool {
-	return s.lanes == nil || s.pool == 0 || common <= 0 || c.assigned[0] < s.nextLane().head
+	return s.lanes == nil || s.pool == 0 || common <= 0 || s.set.ReturnsFirst || c.assigned[0] < s.nextLane().head
 }

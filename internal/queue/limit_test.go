@@ -60,8 +60,8 @@ func TestLimits(t *testing.T) {
 		fifty := int64(50)
 		s := State{set: Settings{MaxBytes: &fifty}}
 		fill(&s, &fx, 10)
-		if s.Ready() != 3 || s.ReadyBytes() != 48 {
-			t.Fatalf("%d ready, %d bytes", s.Ready(), s.ReadyBytes())
+		if s.Ready() != 3 || s.ReadyBodyBytes() != 48 {
+			t.Fatalf("%d ready, %d bytes", s.Ready(), s.ReadyBodyBytes())
 		}
 	})
 	t.Run("a waiting consumer", func(t *testing.T) {

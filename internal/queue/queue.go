@@ -89,15 +89,15 @@ type State struct {
 	ticked  uint64 // how far it was read at the last Tick
 	resting bool   // and at the one before
 
-	returned  []uint64 // ascending, all before the head of their lane
-	unordered bool     // returned has to be sorted
+	returned  []uint64 // ascending, all before the head of their lane; see Settings.ReturnsFirst
+	unordered bool     // returned has to be sorted, or is not to be
 	assigned  int      // messages promised to consumers
 	pool      int      // of all lanes
 
-	unacked    int
-	readyBytes int64
-	bytes      int64 // of ready and unacked images
-	coldBytes  int64 // of those that are outside of memory
+	unacked   int
+	ready     size
+	all       size  // ready and unacked
+	coldBytes int64 // of those that are outside of memory
 	// persistentBytes is of those that the Log keeps.
 	persistentBytes int64
 
@@ -114,7 +114,7 @@ type State struct {
 	ranked bool      // a consumer has, or had, a priority
 
 	consumers []*Consumer
-	turn      int         // in offer: which of consumers is next
+	turns     []*Consumer // in offer: consumers in the order in which they are served
 	waiting   []*Consumer // in the order in which they began to wait
 }
 
@@ -124,11 +124,15 @@ func (s *State) Ready() int { return s.pool + len(s.returned) + s.assigned }
 // Unacked returns the number of messages that are delivered and not settled.
 func (s *State) Unacked() int { return s.unacked }
 
-// Bytes returns the size of all messages, ready and unacked.
-func (s *State) Bytes() int64 { return s.bytes }
+// Bytes returns the size of all messages, ready and unacked, as they lie in
+// memory.
+func (s *State) Bytes() int64 { return s.all.bytes }
 
-// ReadyBytes returns the size of the ready messages.
-func (s *State) ReadyBytes() int64 { return s.readyBytes }
+// BodyBytes returns the size of the bodies of all messages.
+func (s *State) BodyBytes() int64 { return s.all.body }
+
+// ReadyBodyBytes returns the size of the ready messages' bodies.
+func (s *State) ReadyBodyBytes() int64 { return s.ready.body }
 
 // Next returns the sequence number that the next message will get, in a queue
 // without priorities.
@@ -162,13 +166,13 @@ func (s *State) Publish(batch []Message, now int64, fx *Effects) {
 
 func (s *State) push(m *Message, fx *Effects) {
 	l := s.laneFor(m.Priority)
-	seq := s.slots.push(m, l)
+	seq, sl := s.slots.push(m, l)
 	s.count(l, 1)
 	if s.lanes != nil {
 		fx.Seqs = append(fx.Seqs, seq)
 	}
-	s.readyBytes += int64(m.Size)
-	s.bytes += int64(m.Size)
+	s.ready.add(&sl)
+	s.all.add(&sl)
 	if m.Persistent {
 		s.persistentBytes += int64(m.Size) + LogOverhead
 	}
@@ -214,7 +218,7 @@ func (s *State) Take(c *Consumer, limit, budget int, dst []Delivery, fx *Effects
 	if !s.may(c) {
 		common = 0
 	}
-	taken := 0
+	taken, promised := 0, len(c.assigned)
 	for taken < room && budget > 0 {
 		seq, ok := s.nextFor(c, &common)
 		if !ok {
@@ -231,8 +235,8 @@ func (s *State) Take(c *Consumer, limit, budget int, dst []Delivery, fx *Effects
 	if taken < room && budget > 0 && s.pool > 0 && !s.available() && s.may(c) {
 		fx.Load = true
 	}
-	if s.ranked && taken > 0 && !c.able() {
-		s.distribute(fx) // to those with a lower priority
+	if taken > 0 {
+		s.took(c, taken > promised, fx)
 	}
 	return dst
 }
@@ -261,7 +265,7 @@ func (s *State) Get(noAck bool, fx *Effects) (d Delivery, ok bool) {
 // those promised to it and, as long as *common allows, the shared ones.
 func (s *State) nextFor(c *Consumer, common *int) (uint64, bool) {
 	mine := len(c.assigned) > 0
-	if *common > 0 && s.returnedFirst() && (!mine || s.returned[0] < c.assigned[0]) {
+	if *common > 0 && s.returnedFirst() && (!mine || s.returned[0] < c.assigned[0] && !s.set.ReturnsFirst) {
 		*common--
 		seq := s.returned[0]
 		s.returned = s.returned[1:]
@@ -299,7 +303,7 @@ func (s *State) deliver(seq uint64, c *Consumer, fx *Effects) Delivery {
 	if sl.meta&metaTried != 0 {
 		d.Tries = s.tries[seq]
 	}
-	s.readyBytes -= int64(sl.size)
+	s.ready.sub(&sl)
 	if c.NoAck {
 		s.forget(seq, &sl, fx)
 		return d
@@ -313,7 +317,7 @@ func (s *State) deliver(seq uint64, c *Consumer, fx *Effects) Delivery {
 
 // forget removes a message for good.
 func (s *State) forget(seq uint64, sl *slot, fx *Effects) {
-	s.bytes -= int64(sl.size)
+	s.all.sub(sl)
 	if sl.meta&metaTried != 0 {
 		delete(s.tries, seq)
 	}
@@ -338,7 +342,7 @@ func (s *State) Settle(c *Consumer, seqs []uint64, fx *Effects) {
 		n++
 	}
 	s.unacked -= n
-	c.credit(n, fx)
+	s.credit(c, n, fx)
 	s.succeed(c, fx)
 }
 
@@ -359,7 +363,7 @@ func (s *State) Reject(c *Consumer, seqs []uint64, fx *Effects) {
 		n++
 	}
 	s.unacked -= n
-	c.credit(n, fx)
+	s.credit(c, n, fx)
 	s.succeed(c, fx)
 }
 
@@ -383,18 +387,23 @@ func (s *State) Return(c *Consumer, seqs []uint64, failed bool, now int64, fx *E
 		sl.setState(stateReady)
 		sl.meta |= metaRedelivered
 		s.slots.set(seq, sl)
-		s.readyBytes += int64(sl.size)
+		s.ready.add(&sl)
 		s.giveBack(seq)
 	}
 	s.unacked -= n
-	c.credit(n, fx)
+	s.credit(c, n, fx)
 	s.order()
 	s.succeed(c, fx)
 	if s.slots.calendar.used && s.slots.due() <= now {
 		s.Expire(now, fx)
 	}
-	s.dropHead(fx) // before anybody else gets some, as RabbitMQ does
-	s.distribute(fx)
+	if s.set.ReturnsFirst { // as RabbitMQ's two types do it
+		s.distribute(fx)
+		s.dropHead(fx)
+	} else {
+		s.dropHead(fx)
+		s.distribute(fx)
+	}
 }
 
 // comesBack counts a delivery that came back, and removes the message when it
@@ -423,7 +432,9 @@ func (s *State) giveBack(seq uint64) {
 
 // order restores the order of the returned messages.
 func (s *State) order() {
-	if s.unordered {
+	if s.set.ReturnsFirst {
+		s.unordered = s.unordered && len(s.returned) > 0
+	} else if s.unordered {
 		slices.Sort(s.returned)
 		s.unordered = false
 	}
@@ -450,7 +461,7 @@ func (s *State) Purge(fx *Effects) int {
 // drop removes a message that is no longer counted as ready.
 func (s *State) drop(seq uint64, fx *Effects) {
 	sl := s.slots.get(seq)
-	s.readyBytes -= int64(sl.size)
+	s.ready.sub(&sl)
 	s.forget(seq, &sl, fx)
 }
 
@@ -487,7 +498,7 @@ func (s *State) die(seq uint64, why Reason, fx *Effects) {
 		return
 	}
 	sl := s.slots.get(seq)
-	s.readyBytes -= int64(sl.size)
+	s.ready.sub(&sl)
 	s.bury(seq, &sl, why, fx)
 }
 

@@ -44,6 +44,9 @@ func (s *State) atRestIn(l *lane) *chunk {
 // as far as there is nothing else: so that the many that a consumer took with
 // it when it ended are a backlog again, and not a list.
 func (s *State) rewind(l *lane) {
+	if s.unordered && len(s.returned) > 0 { // that order is to stay
+		return
+	}
 	begin, _ := slices.BinarySearch(s.returned, l.head>>LaneShift<<LaneShift)
 	end, _ := slices.BinarySearch(s.returned, l.head)
 	n := end // those before it stay

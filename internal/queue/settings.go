@@ -3,8 +3,8 @@ package queue
 // Settings are what a queue's arguments and policies say about its messages.
 // The zero value asks for nothing.
 type Settings struct {
-	// MaxMessages and MaxBytes bound the messages that wait (x-max-length,
-	// x-max-length-bytes). Nil is no limit.
+	// MaxMessages and MaxBytes bound the messages that wait and their bodies
+	// (x-max-length, x-max-length-bytes). Nil is no limit.
 	MaxMessages, MaxBytes *int64
 	// Refuse says that a message for which there is no room is not taken,
 	// instead of another being dropped for it (x-overflow reject-publish), and
@@ -30,6 +30,10 @@ type Settings struct {
 	// (x-single-active-consumer); Preempt that one with a higher priority takes
 	// over. Set before there are consumers.
 	Single, Preempt bool
+	// ReturnsFirst says that messages that come back are delivered before all
+	// others, in the order of their return, and not in their old places. Set before
+	// there are messages.
+	ReturnsFirst bool
 	// ConsumerTimeout is how long a consumer may hold a message, in
 	// milliseconds; 0: as long as it likes. See Hold.
 	ConsumerTimeout int64
@@ -80,7 +84,7 @@ func (s *State) limited() bool { return s.set.MaxMessages != nil || s.set.MaxByt
 
 func (s *State) over() bool {
 	l := &s.set
-	return l.MaxMessages != nil && int64(s.pool+len(s.returned)) > *l.MaxMessages || l.MaxBytes != nil && s.readyBytes > *l.MaxBytes
+	return l.MaxMessages != nil && int64(s.pool+len(s.returned)) > *l.MaxMessages || l.MaxBytes != nil && s.ready.body > *l.MaxBytes
 }
 
 // publishSome is Publish for a queue that refuses what it has no room for. What
@@ -89,7 +93,7 @@ func (s *State) publishSome(batch []Message, fx *Effects) {
 	s.offer(fx)
 	for i := range batch {
 		m := &batch[i]
-		if s.full(m.Size) && !m.Back {
+		if s.full(m) && !m.Back {
 			fx.Refused = append(fx.Refused, i)
 			if s.set.RefusedDie && s.set.DeadLetters {
 				fx.Dead = append(fx.Dead, Dead{
@@ -104,10 +108,10 @@ func (s *State) publishSome(batch []Message, fx *Effects) {
 }
 
 // full reports whether there is no room for one more message.
-func (s *State) full(size uint32) bool {
+func (s *State) full(m *Message) bool {
 	l := &s.set
 	return l.MaxMessages != nil && int64(s.pool+len(s.returned)) >= *l.MaxMessages ||
-		l.MaxBytes != nil && s.readyBytes+int64(size) > *l.MaxBytes
+		l.MaxBytes != nil && s.ready.body+int64(BodySize(m.Slab.Bytes(m.Off, m.Size), int(m.RouteLen))) > *l.MaxBytes
 }
 
 // dropHead drops the oldest messages that wait while there are too many. What

@@ -31,12 +31,16 @@ const (
 	metaPersistent  = 1 << 3
 	metaDead        = 1 << 4 // Message.Dead
 	metaTried       = 1 << 5 // it is in State.tries
-	metaRouteShift  = 16     // length of the image's route part, at most 512
+	metaRouteShift  = 6      // length of the image's route part, at most 512
+	metaRoute       = 1<<10 - 1
+	metaRestShift   = 16 // bytes of the image that are not body, or maxRest
+	maxRest         = 1<<16 - 1
 )
 
 func (s *slot) state() uint32      { return s.meta & metaState }
 func (s *slot) setState(st uint32) { s.meta = s.meta&^metaState | st }
-func (s *slot) routeLen() int      { return int(s.meta >> metaRouteShift) }
+func (s *slot) routeLen() int      { return int(s.meta >> metaRouteShift & metaRoute) }
+func (s *slot) body() int64        { return int64(s.size - min(s.size, s.meta>>metaRestShift)) }
 
 // Sizes of chunks, in slots. They grow with the queue, so that a hundred
 // thousand idle queues stay small.
@@ -92,25 +96,27 @@ type slots struct {
 	calendar calendar
 }
 
-// push appends a message to a lane and returns its sequence number.
-func (q *slots) push(m *Message, l *lane) uint64 {
+// push appends a message to a lane and returns its sequence number and slot.
+func (q *slots) push(m *Message, l *lane) (uint64, slot) {
 	c, at := q.last(l.next)
 	if c == nil || c.end() != l.next || c.full() {
 		c = q.addChunk(c, at, l.next)
 	}
 	c.bytes += int64(m.Size)
-	c.slots = append(c.slots, slot{row: q.rows.hold(m.Slab), off: m.Off, size: m.Size, meta: m.meta()})
+	sl := slot{row: q.rows.hold(m.Slab), off: m.Off, size: m.Size, meta: m.meta()}
+	c.slots = append(c.slots, sl)
 	c.live++
 	if m.Deadline != 0 || c.ttl != nil {
 		q.note(c, m.Deadline)
 	}
 	l.next++
-	return l.next - 1
+	return l.next - 1, sl
 }
 
 // meta is the meta of a ready message's slot.
 func (m *Message) meta() uint32 {
-	meta := uint32(m.RouteLen)<<metaRouteShift | stateReady
+	rest := m.Size - BodySize(m.Slab.Bytes(m.Off, m.Size), int(m.RouteLen))
+	meta := uint32(m.RouteLen)<<metaRouteShift | min(rest, maxRest)<<metaRestShift | stateReady
 	if m.Persistent {
 		meta |= metaPersistent
 	}

@@ -42,6 +42,7 @@ func (s *State) may(c *Consumer) bool {
 // enlist makes c a consumer and reports whether it is to be served.
 func (s *State) enlist(c *Consumer, fx *Effects) bool {
 	s.consumers = append(s.consumers, c)
+	s.turns = append(s.turns, c)
 	s.ranked = s.ranked || c.Priority != 0
 	if !s.set.Single {
 		return true

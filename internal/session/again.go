@@ -31,7 +31,7 @@ func (a *again) remember(ch *channel, args, header []byte, msg *broker.Message) 
 	route := a.args[2 : len(a.args)-1] // between the ticket and the bits
 	n := int(route[0])
 	a.msg = broker.Message{
-		Route: route, Exchange: route[1 : 1+n], Key: route[2+n:], Persistent: msg.Persistent, Priority: msg.Priority,
+		Route: route, Exchange: route[1 : 1+n], Key: route[2+n:], Persistent: msg.Persistent, Priority: msg.Priority, Ranked: msg.Ranked,
 	}
 }
 

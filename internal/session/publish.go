@@ -247,7 +247,8 @@ func (c *Conn) publish(ch *channel, m *message) *amqp.Error {
 	}
 	msg := broker.Message{
 		Route: m.route, Exchange: m.exchange, Key: m.key, Headers: view.Headers, Content: m.content,
-		Persistent: view.DeliveryMode == 2, Priority: view.Priority, Ticket: ticket(ch.id, ch.confirm.next),
+		Persistent: view.DeliveryMode == 2, Priority: view.Priority, Ranked: view.Flags&amqp.FlagPriority != 0,
+		Ticket: ticket(ch.id, ch.confirm.next),
 	}
 	if m.header.Flags != 0 {
 		if string(view.ReplyTo) == broker.ReplyQueue {

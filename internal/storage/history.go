@@ -2,6 +2,7 @@ package storage
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/warrenmq/warren/internal/broker"
@@ -37,6 +38,7 @@ type entry struct {
 	off     uint32
 	size    uint32 // 0: settled
 	route   uint16 // the low bits of its mark
+	rest    uint16 // bytes that are not body
 }
 
 // replay collects histories by queue.
@@ -82,8 +84,10 @@ func (h *history) each(yield func(*history) bool) {
 func (r replay) Put(places []journal.Ref, mark uint64, body []byte, at journal.Position) {
 	for _, p := range places {
 		h := r.of(p.Stream, p.Seq)
+		rest := len(body) - int(queue.BodySize(body, int(mark&markRoute)))
 		h.add(entry{
 			seq: p.Seq, segment: uint32(at.Segment), off: at.Off, size: uint32(len(body)), route: uint16(mark), //nolint:gosec // as they were written
+			rest: uint16(min(rest, math.MaxUint16)), //nolint:gosec // as much as the queue counts
 		})
 		if at := mark >> markDeadline; at != 0 {
 			h.deadlines = append(h.deadlines, deadline{p.Seq, int64(at)})
@@ -231,12 +235,13 @@ func (s *Store) Restore(uid uint64) broker.Restored {
 // runs appends the messages that are there, once finish has found them.
 func (h *history) runs(j *journal.Journal, to []queue.Cold) []queue.Cold {
 	for rest := h.entries; len(rest) > 0; {
-		first, bytes, n := rest[0].seq, int64(0), 0
+		first, bytes, over, n := rest[0].seq, int64(0), int64(0), 0
 		for n < len(rest) && rest[n].seq-first < queue.MaxRun && (bytes < runBytes || n == 0) {
 			bytes += int64(rest[n].size)
+			over += int64(rest[n].rest)
 			n++
 		}
-		c := queue.Cold{Bytes: bytes, PersistentBytes: bytes + int64(n)*queue.LogOverhead, Seqs: make([]uint64, n)}
+		c := queue.Cold{Bytes: bytes, BodyBytes: bytes - over, PersistentBytes: bytes + int64(n)*queue.LogOverhead, Seqs: make([]uint64, n)}
 		run := &logRun{journal: j, first: first, entries: make([]logEntry, n)}
 		for i, e := range rest[:n] {
 			c.Seqs[i] = e.seq

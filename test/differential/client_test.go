@@ -39,6 +39,8 @@ type client struct {
 	closed  bool      // by the broker, or the socket is gone
 	content content
 	news    chan struct{} // holds a token when something came
+
+	barriers map[uint16]int // by channel: round trips whose answer is not there
 }
 
 // content is a method whose header and body are on their way.
@@ -55,7 +57,7 @@ func dial(address, vhost string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &client{nc: nc, news: make(chan struct{}, 1), last: time.Now()}
+	c := &client{nc: nc, news: make(chan struct{}, 1), last: time.Now(), barriers: map[uint16]int{}}
 	r := bufio.NewReader(nc)
 	caps := amqp.Table{{Key: "capabilities", Value: amqp.Table{
 		{Key: "consumer_cancel_notify", Value: true}, {Key: "authentication_failure_close", Value: true},
@@ -185,6 +187,11 @@ func (c *client) method(channel uint16, m amqp.Method) {
 		e.group, e.tag = "confirm", m.DeliveryTag
 	case *amqp.BasicNack:
 		e.group, e.tag = "confirm", m.DeliveryTag
+	case *amqp.ExchangeDeclareOk:
+		if c.barriers[channel] > 0 {
+			c.barriers[channel]--
+			return
+		}
 	case *amqp.BasicCancel:
 		e.group = "cancel " + m.ConsumerTag
 	case *amqp.QueueDeclareOk:
@@ -264,15 +271,47 @@ func (c *client) await(channel uint16, ids ...amqp.MethodID) error {
 	}
 }
 
-// calm waits until nothing came for a while.
-func (c *client) calm(quiet time.Duration) {
-	begun := time.Now()
-	for {
-		c.mu.Lock()
-		last := c.last
+// barrier makes a round trip on a channel, which changes nothing. It reports whether there was one: the channel may be closed.
+func (c *client) barrier(channel uint16) bool {
+	ended := func(e event) bool {
+		return e.channel == channel && (e.id == amqp.IDChannelClose || e.id == amqp.IDChannelCloseOk)
+	}
+	c.mu.Lock()
+	if channel == 0 || c.closed || slices.ContainsFunc(c.events, ended) {
 		c.mu.Unlock()
-		if last.Before(begun) {
-			last = begun
+		return false
+	}
+	c.barriers[channel]++
+	c.mu.Unlock()
+	c.send(channel, &amqp.ExchangeDeclare{Exchange: "amq.direct", Passive: true})
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		c.mu.Lock()
+		passed, gone := c.barriers[channel] == 0, c.closed || slices.ContainsFunc(c.events, ended)
+		if gone {
+			delete(c.barriers, channel)
+		}
+		c.mu.Unlock()
+		if passed || gone {
+			return passed
+		}
+		select {
+		case <-c.news:
+		case <-time.After(time.Second):
+		}
+	}
+	return false
+}
+
+// calm waits until nothing came for a while on any of the connections.
+func calm(quiet time.Duration, clients ...*client) {
+	last := time.Now()
+	for {
+		for _, c := range clients {
+			c.mu.Lock()
+			if c.last.After(last) {
+				last = c.last
+			}
+			c.mu.Unlock()
 		}
 		left := quiet - time.Since(last)
 		if left <= 0 {

@@ -56,10 +56,14 @@ func (d *difference) explain(s *script) string {
 		return "dead letters are not routed by BCC"
 	case argument.FindString(w) != "" && argument.FindString(w) == argument.FindString(r):
 		return "tables, arrays and decimals in texts"
-	case s.quorum() && strings.Contains(r, "declare-ok") && strings.ReplaceAll(r, " ConsumerCount=1", "") == w:
+	case s.quorum() && strings.Contains(r, "declare-ok") && consumers.ReplaceAllString(r, "") == consumers.ReplaceAllString(w, ""):
 		return "basic.get counts as a consumer of a quorum queue"
-	case s.quorum() && strings.Contains(w, "Redelivered=true") && strings.Contains(r, "Redelivered=true"):
-		return "quorum queues redeliver in the order of return"
+	case strings.Contains(w, "declare-ok") && strings.Contains(r, "invalid arg 'x-delivery-limit'") && strings.Contains(r, "of queue type rabbit_classic_queue"):
+		return "x-delivery-limit on classic queues"
+	case strings.Contains(w, "declare-ok") && strings.Contains(r, `unsupported queue version '1'`):
+		return "x-queue-version 1"
+	case d.toOthers(s):
+		return "what a connection that ends has not acknowledged goes to its other channels"
 	case strings.Contains(w, "Invalid x-match field type") && strings.Contains(r, "Invalid x-match field type"):
 		return "tables, arrays and decimals in texts"
 	case strings.Contains(r, "INTERNAL_ERROR"):
@@ -70,6 +74,36 @@ func (d *difference) explain(s *script) string {
 		return "expired messages behind others count as ready"
 	}
 	return ""
+}
+
+// toOthers reports whether the difference is that RabbitMQ delivered what a
+// connection had not acknowledged to another channel of it while it ended: by the
+// other's automatic acknowledgement it is lost.
+func (d *difference) toOthers(s *script) bool {
+	warren, rabbit := d.only()
+	all := func(list []string, parts ...string) bool {
+		return !slices.ContainsFunc(list, func(line string) bool {
+			return slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) })
+		})
+	}
+	if d.op == nil && len(rabbit) == 0 && s.has(func(o op) bool { c, ok := o.do.(*amqp.BasicConsume); return ok && c.NoAck }) {
+		return all(warren, "basic.get-ok", "Redelivered=true")
+	}
+	return strings.Contains(d.warren, "connection.close") && len(warren) == 0 && all(rabbit, "basic.deliver", "Redelivered=true")
+}
+
+// only returns the lines that one side alone has, how many messages are left in
+// a queue aside.
+func (d *difference) only() (warren, rabbit []string) {
+	rabbit = strings.Split(counts.ReplaceAllString(d.rabbit, ""), "\n")
+	for line := range strings.SplitSeq(counts.ReplaceAllString(d.warren, ""), "\n") {
+		if i := slices.Index(rabbit, line); i >= 0 {
+			rabbit = slices.Delete(rabbit, i, i+1)
+		} else {
+			warren = append(warren, line)
+		}
+	}
+	return warren, rabbit
 }
 
 func sorted(lines string) string {
@@ -86,7 +120,10 @@ func (s *script) bcc() bool {
 	})
 }
 
-var counts = regexp.MustCompile(` MessageCount=\d+`)
+var (
+	counts    = regexp.MustCompile(` MessageCount=\d+`)
+	consumers = regexp.MustCompile(` ConsumerCount=\d+`)
+)
 
 // expires reports whether messages of the script have an expiration.
 func (s *script) expires() bool {

@@ -301,8 +301,8 @@ func (g *generator) properties() (p amqp.Properties) {
 	} else if g.chance(2) {
 		p.Expiration = pick(g, "abc", "-1", "1s", " 1", "99999999999999")
 	}
-	if !g.quorum && g.chance(20) {
-		p.Priority = uint8(g.IntN(8))
+	if g.chance(20) {
+		p.Priority = uint8(g.IntN(8)) + uint8(g.IntN(10)/9)*28
 	}
 	if g.chance(10) {
 		p.ContentType, p.CorrelationID, p.MessageID, p.AppID, p.Timestamp = "text/plain", "c", "m", "app", 1700000000
@@ -373,7 +373,7 @@ func (g *generator) remove() {
 
 // policy puts a policy for the script's queues or exchanges, or takes it away.
 func (g *generator) policy() {
-	path := "/api/policies/%2F/" + g.s.prefix + "p"
+	path := "/api/policies/VHOST/" + g.s.prefix + "p"
 	if g.chance(20) {
 		g.add(manage{"DELETE", path, ""})
 		return

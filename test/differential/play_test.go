@@ -16,18 +16,25 @@ import (
 
 // broker is one of the two that are compared.
 type broker struct {
-	name    string
-	amqp    string // address
-	http    func(method, path, body string) (status int, answer string)
-	rewrite func(text string) string
+	name  string
+	amqp  string // address
+	vhost string
+	http  func(method, path, body string) (status int, answer string)
 }
+
+// The connections of a script; the last is not the script's: it reads what is left in the queues and removes them, and serves
+// one script after the other. RabbitMQ now and then takes five seconds to answer a new connection.
+const (
+	seats     = 3
+	caretaker = 2
+)
 
 // player plays one script against one broker.
 type player struct {
 	b     *broker
 	s     *script
 	quiet time.Duration
-	conns [2]*seat
+	conns [seats]*seat
 	names []string // made up by the broker, in the order of their appearance
 	queue []string // all names of queues that the broker made up
 }
@@ -52,11 +59,14 @@ type delivery struct {
 	body string
 }
 
-// play returns what each step brought.
-func (b *broker) play(s *script, quiet time.Duration) ([]string, error) {
+// play returns what each step brought. The caretaker's connection is kept in *kept for the next script.
+func (b *broker) play(s *script, quiet time.Duration, kept **seat) ([]string, error) {
 	p := &player{b: b, s: s, quiet: quiet}
-	p.tidy() // what a run that was cut off has left
-	defer p.tidy()
+	p.conns[caretaker] = *kept
+	defer func() { p.tidy(); *kept = p.conns[caretaker] }()
+	if _, _, err := p.open(op{conn: caretaker, channel: 1}); err != nil {
+		return nil, err
+	}
 	var steps []string
 	for _, o := range s.ops {
 		text, err := p.step(o)
@@ -73,7 +83,7 @@ func (b *broker) play(s *script, quiet time.Duration) ([]string, error) {
 func (p *player) open(o op) (*seat, *lane, error) {
 	s := p.conns[o.conn]
 	if s == nil {
-		c, err := dial(p.b.amqp, "/")
+		c, err := dial(p.b.amqp, p.b.vhost)
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", p.b.name, err)
 		}
@@ -97,11 +107,11 @@ func (p *player) step(o op) (string, error) {
 	switch d := o.do.(type) {
 	case pause:
 		time.Sleep(time.Duration(d))
-		return p.gather(), nil
+		return p.gather(o), nil
 	case manage:
-		status, answer := p.b.http(d.method, d.path, d.body)
+		status, answer := p.b.http(d.method, p.b.path(d), d.body)
 		time.Sleep(5 * p.quiet) // it is applied in the background
-		return strings.TrimSpace(fmt.Sprintf("HTTP %d %s", status, answer)) + "\n" + p.gather(), nil
+		return strings.TrimSpace(fmt.Sprintf("HTTP %d %s", status, answer)) + "\n" + p.gather(o), nil
 	}
 	s, l, err := p.open(o)
 	if err != nil {
@@ -135,7 +145,7 @@ func (p *player) step(o op) (string, error) {
 		}
 		l.sent(d)
 	}
-	text := p.gather()
+	text := p.gather(o)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", p.b.name, err)
 	}
@@ -176,12 +186,13 @@ func (l *lane) settle(c *client, channel uint16, d settle) {
 }
 
 // gather waits until nothing comes any more and describes what came.
-func (p *player) gather() string {
-	for _, s := range p.conns {
-		if s != nil {
-			s.c.calm(p.quiet)
-		}
-	}
+func (p *player) gather(o op) string {
+	p.settle(o)
+	return p.taken()
+}
+
+// taken describes what came so far.
+func (p *player) taken() string {
 	var b strings.Builder
 	for i, s := range p.conns {
 		if s == nil {
@@ -198,6 +209,30 @@ func (p *player) gather() string {
 		}
 	}
 	return b.String()
+}
+
+// settle waits until nothing comes any more. That the broker had the time to say more is seen by a round trip behind the wait, on the
+// channel of the step if that is still there: when it took long, the wait begins again. A machine with much to do, or a broker
+// that was stopped for a while, makes the waits longer and no differences.
+func (p *player) settle(o op) {
+	var open []*client
+	for _, s := range p.conns {
+		if s != nil {
+			open = append(open, s.c)
+		}
+	}
+	for range 20 {
+		calm(p.quiet, open...)
+		begun := time.Now()
+		if s := p.conns[o.conn]; s == nil || !s.c.barrier(o.channel) {
+			if s := p.conns[caretaker]; s == nil || !s.c.barrier(1) {
+				return
+			}
+		}
+		if time.Since(begun) < p.quiet*2/3 {
+			return
+		}
+	}
 }
 
 // remember notes what the client has to know of what came.
@@ -287,15 +322,12 @@ func (p *player) short(text string) string {
 		}
 		return fmt.Sprintf("$%d", i+1)
 	})
-	if p.b.rewrite != nil {
-		text = p.b.rewrite(text)
-	}
 	return text
 }
 
 // leftovers closes the connections and reads what is in the queues then.
 func (p *player) leftovers() (string, error) {
-	for i, s := range p.conns {
+	for i, s := range p.conns[:caretaker] {
 		if s != nil {
 			s.c.send(0, &amqp.ConnectionClose{ReplyCode: 200})
 			if err := s.c.await(0, amqp.IDConnectionCloseOk); err != nil {
@@ -305,14 +337,19 @@ func (p *player) leftovers() (string, error) {
 			p.conns[i] = nil
 		}
 	}
-	time.Sleep(2 * p.quiet)
+	p.settle(op{conn: caretaker, channel: 1})
 	var b strings.Builder
 	for _, q := range p.s.queues {
 		for range 12 {
-			text, err := p.step(op{do: &amqp.BasicGet{Queue: q, NoAck: true}, channel: 1})
-			if err != nil {
-				return "", err
+			s, _, err := p.open(op{conn: caretaker, channel: 1})
+			if err == nil {
+				s.c.send(1, &amqp.BasicGet{Queue: q, NoAck: true})
+				err = s.c.await(1, amqp.IDBasicGetOk, amqp.IDBasicGetEmpty)
 			}
+			if err != nil {
+				return "", fmt.Errorf("%s: %w", p.b.name, err)
+			}
+			text := p.taken()
 			if b.WriteString(text); !strings.Contains(text, "get-ok") {
 				break
 			}
@@ -323,32 +360,38 @@ func (p *player) leftovers() (string, error) {
 
 // tidy removes what the script left behind.
 func (p *player) tidy() {
-	for _, s := range p.conns {
+	for _, s := range p.conns[:caretaker] {
 		if s != nil {
 			_ = s.c.nc.Close()
 		}
 	}
-	c, err := dial(p.b.amqp, "/")
+	s, _, err := p.open(op{conn: caretaker, channel: 1})
 	if err != nil {
 		return
 	}
-	defer func() { _ = c.nc.Close() }()
-	c.send(1, &amqp.ChannelOpen{})
 	for _, q := range slices.Concat(p.s.queues, p.queue) {
-		c.send(1, &amqp.QueueDelete{Queue: q, NoWait: true})
+		s.c.send(1, &amqp.QueueDelete{Queue: q, NoWait: true})
 	}
 	for _, x := range p.s.exchanges {
-		c.send(1, &amqp.ExchangeDelete{Exchange: x, NoWait: true})
+		s.c.send(1, &amqp.ExchangeDelete{Exchange: x, NoWait: true})
 	}
-	c.send(1, &amqp.BasicQos{})
-	_ = c.await(1, amqp.IDBasicQosOk)
+	s.c.send(1, &amqp.BasicQos{})
+	if s.c.await(1, amqp.IDBasicQosOk) != nil {
+		_ = s.c.nc.Close()
+		p.conns[caretaker] = nil
+	} else {
+		p.taken()
+	}
 	for _, o := range p.s.ops {
 		if m, ok := o.do.(manage); ok && m.method == http.MethodPut {
-			p.b.http(http.MethodDelete, m.path, "")
+			p.b.http(http.MethodDelete, p.b.path(m), "")
 			time.Sleep(5 * p.quiet) // in the background again
 		}
 	}
 }
+
+// path is that of a request, in the broker's vhost.
+func (b *broker) path(m manage) string { return strings.Replace(m.path, "/VHOST/", "/"+b.vhost+"/", 1) }
 
 // overHTTP makes requests to an HTTP API as guest.
 func overHTTP(base string) func(method, path, body string) (int, string) {
