@@ -2,9 +2,7 @@ package session
 
 import (
 	"encoding/binary"
-	"errors"
 	"sync"
-	"syscall"
 
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/queue"
@@ -24,18 +22,12 @@ const (
 type writer struct {
 	mu sync.Mutex // held by who writes to the socket; guards what follows
 
-	buf      []byte
-	rest     []byte // of buf: begun and not written yet
+	output
 	runnable []*consumer
 	again    []*consumer // that may have more, those not served first
 	taken    []queue.Delivery
 	large    bool // the last write was: the next one gets a desk at once
 	timing   sampler
-
-	push  func(fd uintptr) bool // send, made once
-	stay  bool                  // send waits for the socket
-	wrote int                   // by send
-	err   error                 // of send
 }
 
 // desk is what a writer that has much to do works with; idle connections have
@@ -66,10 +58,9 @@ func (c *Conn) writeAll() bool {
 
 // drain writes until there is nothing more to write; false: no more ever.
 func (c *Conn) drain(w *writer) bool {
-	for len(w.rest) > 0 || c.gather(w) {
-		n, err := c.write(w, true)
+	for w.left() > 0 || c.gather(w) {
+		n, err := c.write(&w.output, true)
 		c.stats.sent(n)
-		w.rest = nil
 		if err != nil {
 			c.lost()
 			return false
@@ -79,40 +70,9 @@ func (c *Conn) drain(w *writer) bool {
 	return !c.out.ended()
 }
 
-// write writes w.rest and returns how much of it: without stay what the socket
-// takes at once.
-func (c *Conn) write(w *writer, stay bool) (int, error) {
-	if c.raw == nil {
-		return c.nc.Write(w.rest)
-	}
-	if w.push == nil {
-		w.push = w.send
-	}
-	w.stay, w.wrote, w.err = stay, 0, nil
-	if err := c.raw.Write(w.push); err != nil {
-		return w.wrote, err
-	}
-	return w.wrote, w.err
-}
-
-// send writes to a socket; false: when it is writable again.
-func (w *writer) send(fd uintptr) bool {
-	for w.wrote < len(w.rest) {
-		n, err := writeNow(fd, w.rest[w.wrote:])
-		w.wrote += n
-		if errors.Is(err, syscall.EAGAIN) {
-			return !w.stay
-		}
-		if err != nil {
-			w.err = err
-			return true
-		}
-	}
-	return true
-}
-
-// gather fills w.buf with what there is to write, if anything.
+// gather fills w with what there is to write, if anything.
 func (c *Conn) gather(w *writer) bool {
+	w.clear()
 	w.buf, w.runnable = c.out.take(w.buf, w.runnable)
 	w.again = append(w.again, w.runnable...)
 	if w.large && len(w.again) > 0 && cap(w.buf) < writeHigh {
@@ -124,11 +84,10 @@ func (c *Conn) gather(w *writer) bool {
 	} else {
 		w.again = w.again[:0]
 	}
-	w.rest = w.buf
-	if len(w.buf) > 0 {
-		w.large = len(w.buf) > idleBuffer
+	if w.size() > 0 {
+		w.large = w.size() > idleBuffer
 	}
-	return len(w.buf) > 0
+	return w.size() > 0
 }
 
 // lost ends a connection whose socket cannot be written to.
@@ -158,16 +117,16 @@ const speakRounds = 3
 
 // drainHere is drain that does not wait; it reports whether all is written.
 func (c *Conn) drainHere(w *writer) bool {
-	if len(w.rest) > 0 {
+	if w.left() > 0 {
 		return false
 	}
 	for range speakRounds {
 		if !c.gather(w) {
 			return !c.out.ended()
 		}
-		n, err := c.write(w, false)
+		n, err := c.write(&w.output, false)
 		c.stats.sent(n)
-		if w.rest = w.rest[n:]; err != nil || len(w.rest) > 0 {
+		if err != nil || w.left() > 0 {
 			return false // the writer finds out what is wrong
 		}
 		c.sent.Store(c.cfg.Registry.now())
@@ -179,7 +138,7 @@ func (c *Conn) drainHere(w *writer) bool {
 // returns the consumers that may have more, those not served first.
 func (c *Conn) pull(w *writer, list []*consumer) []*consumer {
 	for i := range list {
-		if len(w.buf) >= writeHigh {
+		if w.size() >= writeHigh {
 			return append(list[i:len(list):len(list)], keep(list[:i])...)
 		}
 		if !c.pullOne(w, list[i]) {
@@ -217,7 +176,7 @@ func (c *Conn) pullOne(w *writer, k *consumer) bool {
 			return false
 		}
 	}
-	w.taken = k.Take(limit, writeHigh-len(w.buf), w.taken[:0])
+	w.taken = k.Take(limit, writeHigh-w.size(), w.taken[:0])
 	var at stamp
 	sample := -1
 	if !k.NoAck {
@@ -233,7 +192,12 @@ func (c *Conn) pullOne(w *writer, k *consumer) bool {
 			}
 			ch.unacked.add(ch.lastTag, o)
 		}
-		w.buf = k.appendDeliver(w.buf, d, ch.lastTag, c.frameMax)
+		w.buf = k.appendDeliver(w.buf, d, ch.lastTag)
+		if frames := d.Image[d.RouteLen+1:]; len(frames) >= borrowMin && c.raw != nil {
+			w.appendContent(frames, ch.id, c.frameMax)
+		} else {
+			w.buf = appendContent(w.buf, frames, ch.id, c.frameMax)
+		}
 	}
 	n := len(w.taken)
 	ch.did.delivered(w.taken, k.NoAck)
@@ -241,18 +205,17 @@ func (c *Conn) pullOne(w *writer, k *consumer) bool {
 	return n > 0
 }
 
-// appendDeliver encodes basic.deliver and the content: the consumer's prefix,
-// then the message's image as it lies in memory, with the channel numbers of
-// its frames set.
-func (k *consumer) appendDeliver(b []byte, d *queue.Delivery, tag uint64, frameMax uint32) []byte {
+// appendDeliver encodes basic.deliver: the consumer's prefix, then the
+// exchange and routing key as they lie in the message's image. The content
+// follows.
+func (k *consumer) appendDeliver(b []byte, d *queue.Delivery, tag uint64) []byte {
 	start := len(b)
 	b = append(b, k.prefix...)
 	size := len(k.prefix) - 7 + 8 + 1 + d.RouteLen
 	binary.BigEndian.PutUint32(b[start+3:], uint32(size)) //nolint:gosec // a short method
 	b = binary.BigEndian.AppendUint64(b, tag)
 	b = append(b, bit(d.Redelivered))
-	b = append(b, d.Image[:d.RouteLen+1]...)
-	return appendContent(b, d.Image[d.RouteLen+1:], k.ch.id, frameMax)
+	return append(b, d.Image[:d.RouteLen+1]...)
 }
 
 // appendContent appends a header frame and its body frames for channel ch.
@@ -288,10 +251,10 @@ func splitContent(b, frames []byte, ch uint16, frameMax uint32) []byte {
 
 // shrink gives back what an idle connection does not need.
 func (c *Conn) shrink(w *writer) {
-	if len(w.rest) > 0 {
+	if w.left() > 0 {
 		return
 	}
-	w.rest = nil
+	w.clear()
 	if cap(w.buf) > idleBuffer || cap(w.taken) > 32 {
 		c.cfg.Registry.leave(desk{w.buf, w.taken})
 		w.buf, w.taken = nil, nil

@@ -14,9 +14,23 @@ func readNow(fd uintptr, p []byte) (int, error) { return now(syscall.SYS_READ, f
 
 func writeNow(fd uintptr, p []byte) (int, error) { return now(syscall.SYS_WRITE, fd, p) }
 
-func now(call, fd uintptr, p []byte) (int, error) {
+// writeAllNow is writev(2).
+func writeAllNow(fd uintptr, vec []syscall.Iovec) (int, error) {
+	p := unsafe.Pointer(unsafe.SliceData(vec)) //nolint:gosec // the list lives until the call returns
+	return retry(syscall.SYS_WRITEV, fd, p, len(vec))
+}
+
+// iovec is an element of a list for writeAllNow; b has a length.
+func iovec(b []byte) syscall.Iovec { return syscall.Iovec{Base: &b[0], Len: uint64(len(b))} }
+
+func now(call, fd uintptr, b []byte) (int, error) {
+	p := unsafe.Pointer(unsafe.SliceData(b)) //nolint:gosec // the bytes live until the call returns
+	return retry(call, fd, p, len(b))
+}
+
+func retry(call, fd uintptr, p unsafe.Pointer, n int) (int, error) {
 	for {
-		n, _, errno := syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p))) //nolint:gosec // p lives
+		n, _, errno := syscall.RawSyscall(call, fd, uintptr(p), uintptr(n))
 		if errno == 0 {
 			return int(n), nil
 		}
