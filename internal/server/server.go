@@ -296,22 +296,30 @@ const attendFor = time.Second
 
 // attend serves one connection after another until there is none.
 func (s *Server) attend(t task) {
+	for ok := true; ok; {
+		t.serve(t.nc)
+		t, ok = s.another()
+	}
+}
+
+// another is called when a connection has ended, and waits for the next one;
+// false: there is none. It is no part of attend, whose frame should be small:
+// idle connections wait in it.
+//
+//go:noinline
+func (s *Server) another() (t task, ok bool) {
+	if s.seats != nil {
+		<-s.seats
+	}
 	over := time.NewTimer(attendFor)
 	defer over.Stop()
-	for {
-		t.serve(t.nc)
-		if s.seats != nil {
-			<-s.seats
-		}
-		over.Reset(attendFor)
-		select {
-		case t = <-s.idle:
-		case <-over.C:
-			return
-		case <-s.ending.Done():
-			return
-		}
+	select {
+	case t = <-s.idle:
+		return t, true
+	case <-over.C:
+	case <-s.ending.Done():
 	}
+	return t, false
 }
 
 func (s *Server) listening(l net.Listener) bool {

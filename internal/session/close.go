@@ -71,6 +71,8 @@ func (c *Conn) whileClosing(f amqp.Frame) error {
 }
 
 // end cleans up behind the reader and closes the socket.
+//
+//go:noinline
 func (c *Conn) end(err error) {
 	c.flush()
 	c.endChannels()
