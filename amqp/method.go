@@ -55,6 +55,11 @@ func DecodeMethod(payload []byte) (Method, error) {
 	if err != nil {
 		return nil, err
 	}
+	return DecodeArguments(id, args)
+}
+
+// DecodeArguments is [DecodeMethod] for a payload that was split.
+func DecodeArguments(id MethodID, args []byte) (Method, error) {
 	m := newMethod(id)
 	if m == nil {
 		return nil, fmt.Errorf("%w %v", ErrUnknownMethod, id)

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/warrenmq/warren/internal/config"
 	"github.com/warrenmq/warren/internal/server"
 	"github.com/warrenmq/warren/internal/transport"
@@ -118,7 +120,7 @@ func (ls *listeners) secure(ctx context.Context, c *config.Config, log *slog.Log
 		}
 	}
 	if c.WSS != "" {
-		_, err = ls.tcp(ctx, c.WSS, "the key wss", func(s *server.Server, l net.Listener) error {
+		_, err = ls.tcp(ctx, c.WSS, "the key wss", func(s *server.Server, l net.Listener) error { //nolint:contextcheck // the same
 			s.Presents(certificates)
 			return s.ServeWebSocket(tls.NewListener(l, certificates.Config()))
 		})
@@ -144,7 +146,8 @@ func (ls *listeners) tcp(
 			return l, nil
 		}
 	}
-	var lc net.ListenConfig
+	lc := net.ListenConfig{KeepAlive: -1, Control: keepAlive}
+	lc.SetMultipathTCP(false) // nobody asks for it, and each accept costs more
 	l, err := lc.Listen(ctx, "tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("the address %s is in use by another program; stop it or choose another with %s", address, flag)
@@ -154,6 +157,23 @@ func (ls *listeners) tcp(
 	}
 	ls.list = append(ls.list, listener{l, serve})
 	return l, nil
+}
+
+// keepAlive has dead peers noticed, as Go does for each connection that is
+// accepted: connections have what their listener has.
+func keepAlive(_, _ string, c syscall.RawConn) error {
+	var err error
+	bad := c.Control(func(fd uintptr) {
+		for _, o := range [][3]int{
+			{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+			{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 15},
+			{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15},
+			{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 9},
+		} {
+			err = errors.Join(err, unix.SetsockoptInt(int(fd), o[0], o[1], o[2]))
+		}
+	})
+	return errors.Join(bad, err)
 }
 
 func (ls *listeners) close() {

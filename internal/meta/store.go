@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"github.com/warrenmq/warren/internal/auth"
 )
 
 // Options is what a [Store] is made of. Log, Now and Rand are required.
@@ -102,6 +100,10 @@ func Open(o Options) (*Store, error) {
 	return s, nil
 }
 
+// GuestHash is the password guest: everybody knows it, so its hash need not be made anew, which
+// takes longer than all else at the first start.
+const guestHash = "$argon2id$v=19$m=19456,t=2,p=1$/hjkxN0BkAM3POfe3rrQLg$FT+Zbrsdd7qAq+RV6GKkbjTDrdVjzBj2N6gSibAOSKM"
+
 // Seed writes what an empty installation begins with as one record: half of it would lock
 // everybody out.
 func (s *Store) seed() error {
@@ -112,15 +114,11 @@ func (s *Store) seed() error {
 		return err
 	}
 	cluster.Default = true
-	hash, err := auth.HashPassword(s.rand, user)
-	if err != nil {
-		return err
-	}
 	ref := VhostRef{Cluster: cluster.ID, Name: "/"}
 	record, err := appendLines(nil,
 		cluster,
 		Vhost{Cluster: cluster.ID, Name: ref.Name, UID: 1, Description: "Default virtual host", Created: now},
-		Role{Cluster: cluster.ID, Name: user, Tags: []string{"administrator"}, PasswordHash: hash, Created: now, Updated: now},
+		Role{Cluster: cluster.ID, Name: user, Tags: []string{"administrator"}, PasswordHash: guestHash, Created: now, Updated: now},
 		Permission{Vhost: ref, Role: user, Configure: ".*", Write: ".*", Read: ".*"},
 	)
 	if err != nil {

@@ -68,6 +68,7 @@ type Server struct {
 	api    *mgmt.API
 	seats  chan struct{} // one for each connection, nil: no limit
 	drain  drain
+	idle   chan task // taken by those whose connection has ended
 
 	mu        sync.Mutex // guards what follows
 	listeners []net.Listener
@@ -96,7 +97,7 @@ func Open(o Options) (*Server, error) {
 	if o.Storage != nil {
 		store.RaiseUID(o.Storage.LastUID())
 	}
-	s := &Server{opts: o, log: log, store: store, registry: session.NewRegistry(), later: newLater()}
+	s := &Server{opts: o, log: log, store: store, registry: session.NewRegistry(), later: newLater(), idle: make(chan task)}
 	s.ending, s.end = context.WithCancel(context.Background())
 	if o.MaxConnections > 0 {
 		s.seats = make(chan struct{}, o.MaxConnections)
@@ -274,13 +275,51 @@ func (s *Server) start(nc net.Conn, f func(net.Conn)) bool {
 		}
 		return false
 	}
-	s.work.Go(func() {
-		f(nc)
-		if s.seats != nil {
-			<-s.seats
-		}
-	})
+	t := task{nc, f}
+	select {
+	case s.idle <- t:
+	default:
+		s.work.Go(func() { s.attend(t) })
+	}
 	return true
+}
+
+// task is a connection and who serves it.
+type task struct {
+	nc    net.Conn
+	serve func(net.Conn)
+}
+
+// attendFor is how long a goroutine whose connection has ended waits for
+// another: a new one would have to grow its stack again.
+const attendFor = time.Second
+
+// attend serves one connection after another until there is none.
+func (s *Server) attend(t task) {
+	for ok := true; ok; {
+		t.serve(t.nc)
+		t, ok = s.another()
+	}
+}
+
+// another is called when a connection has ended, and waits for the next one;
+// false: there is none. It is no part of attend, whose frame should be small:
+// idle connections wait in it.
+//
+//go:noinline
+func (s *Server) another() (t task, ok bool) {
+	if s.seats != nil {
+		<-s.seats
+	}
+	over := time.NewTimer(attendFor)
+	defer over.Stop()
+	select {
+	case t = <-s.idle:
+		return t, true
+	case <-over.C:
+	case <-s.ending.Done():
+	}
+	return t, false
 }
 
 func (s *Server) listening(l net.Listener) bool {

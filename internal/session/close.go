@@ -71,6 +71,8 @@ func (c *Conn) whileClosing(f amqp.Frame) error {
 }
 
 // end cleans up behind the reader and closes the socket.
+//
+//go:noinline
 func (c *Conn) end(err error) {
 	c.flush()
 	c.endChannels()
@@ -107,14 +109,15 @@ var (
 // connection.close, closes it, or the time is up.
 func (c *Conn) hold(d time.Duration) {
 	c.deadline(d)
-	var scrap [512]byte
-	kept := 0
+	p := c.cfg.Registry.panes.get(windowMin)
+	defer c.cfg.Registry.panes.put(p)
+	scrap, kept := p.buf, 0
 	for {
 		n, err := c.nc.Read(scrap[kept:])
 		if err != nil || bytes.Contains(scrap[:kept+n], []byte(closeOk)) {
 			return
 		}
-		kept = copy(scrap[:], scrap[max(0, kept+n-len(closeOk)):kept+n])
+		kept = copy(scrap, scrap[max(0, kept+n-len(closeOk)):kept+n])
 	}
 }
 

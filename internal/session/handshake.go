@@ -3,9 +3,7 @@ package session
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/binary"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"syscall"
@@ -27,11 +25,7 @@ func (c *Conn) handshake() error {
 	if err := c.header(); err != nil {
 		return err
 	}
-	start := amqp.ConnectionStart{
-		VersionMajor: 0, VersionMinor: 9, ServerProperties: c.cfg.serverProperties(),
-		Mechanisms: c.mechanisms(), Locales: []byte("en_US"),
-	}
-	if _, err := c.nc.Write(amqp.AppendMethod(nil, 0, &start)); err != nil {
+	if _, err := c.nc.Write(c.start()); err != nil {
 		return err
 	}
 	m, err := c.expect(amqp.IDConnectionStartOk)
@@ -48,13 +42,35 @@ func (c *Conn) handshake() error {
 	return c.open()
 }
 
+// start is the frame of connection.start, which is made once.
+func (c *Conn) start() []byte {
+	external := c.certificate() != nil
+	kept := &c.cfg.Registry.starts[0]
+	if external {
+		kept = &c.cfg.Registry.starts[1]
+	}
+	if b := kept.Load(); b != nil {
+		return *b
+	}
+	start := amqp.ConnectionStart{
+		VersionMajor: 0, VersionMinor: 9, ServerProperties: c.cfg.serverProperties(),
+		Mechanisms: mechanisms(external), Locales: []byte("en_US"),
+	}
+	b := amqp.AppendMethod(nil, 0, &start)
+	kept.Store(&b)
+	return b
+}
+
 // header reads the protocol header (§4.2.2).
 func (c *Conn) header() error {
-	var h [8]byte
-	if _, err := io.ReadFull(c.nc, h[:]); err != nil {
-		return err
+	w := &c.got.win
+	for w.w-w.r < 8 {
+		if _, err := c.fill(); err != nil {
+			return err
+		}
 	}
-	c.received.Store(c.cfg.Registry.now())
+	h := [8]byte(w.buf[w.r:])
+	w.r += 8
 	if h == [8]byte{'A', 'M', 'Q', 'P', 0, 0, 9, 1} || h == [8]byte{'A', 'M', 'Q', 'P', 1, 1, 0, 9} {
 		return nil
 	}
@@ -83,7 +99,7 @@ func (c *Conn) expect(id amqp.MethodID) (amqp.Method, error) {
 		c.log().Warn("unexpected frame in the handshake", slog.String("expected", id.String()))
 		return nil, errSilent
 	}
-	m, err := decodeMethod(id, args)
+	m, err := amqp.DecodeArguments(id, args)
 	if err != nil {
 		c.log().Warn("malformed method in the handshake", slog.String("method", id.String()), slog.String("error", err.Error()))
 		return nil, errSilent
@@ -165,9 +181,9 @@ func (c *Conn) login(m *amqp.ConnectionStartOk) (id meta.Identity, user string, 
 	return id, user, err
 }
 
-// mechanisms are those that are offered.
-func (c *Conn) mechanisms() []byte {
-	if c.certificate() != nil {
+// mechanisms are those that are offered, with or without a certificate.
+func mechanisms(external bool) []byte {
+	if external {
 		return []byte("PLAIN AMQPLAIN EXTERNAL")
 	}
 	return []byte("PLAIN AMQPLAIN")
@@ -331,14 +347,7 @@ func (c *Conn) find(wire string) (*broker.Vhost, *auth.Rights) {
 
 // enter is what a connection becomes in its vhost.
 func (c *Conn) enter(v *broker.Vhost, rights *auth.Rights) {
-	c.vhost, c.pub = v, v.NewPublisher()
-	c.pub.Refused = c.notTaken
+	c.vhost = v
 	c.actor.Store(&broker.Actor{User: c.identity.Role, Rights: rights, Conn: c.id})
 	c.describe()
-}
-
-// decodeMethod decodes the arguments of a method.
-func decodeMethod(id amqp.MethodID, args []byte) (amqp.Method, error) {
-	payload := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(args)), uint32(id))
-	return amqp.DecodeMethod(append(payload, args...))
 }

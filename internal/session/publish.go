@@ -283,7 +283,7 @@ func (c *Conn) publish(ch *channel, m *message) *amqp.Error {
 // refused is the answer to a publish whose properties are wrong: RabbitMQ looks
 // at the exchange before it looks at them.
 func (c *Conn) refused(m *message, e *amqp.Error) *amqp.Error {
-	if missing := c.pub.Check(m.exchange); missing != nil {
+	if missing := c.publisher().Check(m.exchange); missing != nil {
 		e = missing
 	}
 	return e.At(amqp.IDBasicPublish)
@@ -302,7 +302,7 @@ func (c *Conn) publishedOne(ch *channel) {
 // route gives a message to the publisher and returns it to the client when it
 // was mandatory and nobody takes it.
 func (c *Conn) route(ch *channel, msg *broker.Message, mandatory bool) *amqp.Error {
-	n, err := c.pub.Publish(msg)
+	n, err := c.publisher().Publish(msg)
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,8 @@ type Registry struct {
 	desks   sync.Pool // *desk, each with a buffer of writeHigh bytes and some
 	panes   panes
 
+	starts [2]atomic.Pointer[[]byte] // connection.start, without and with EXTERNAL
+
 	mu     sync.Mutex
 	conns  map[uint64]*Conn
 	ready  int // of conns, those that are through their handshake

@@ -39,7 +39,7 @@ func (c *Conn) publishLater(ch *channel, m *broker.Message, mandatory bool) *amq
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed,
 			"transaction exceeds %d messages or %d bytes; commit more often", MaxTransactionMessages, MaxTransactionBytes)
 	}
-	if err := c.pub.Check(m.Exchange); err != nil {
+	if err := c.publisher().Check(m.Exchange); err != nil {
 		return err
 	}
 	t.bytes += size
@@ -124,15 +124,15 @@ func (c *Conn) txMethod(ch *channel, m amqp.Method) *amqp.Error {
 // are one batch of the log, and commit-ok is sent when that is on stable
 // storage.
 func (c *Conn) commit(ch *channel) *amqp.Error {
-	t := ch.tx
+	t, pub := ch.tx, c.publisher()
 	ch.tx = &transaction{}
 	for _, s := range t.settles {
 		if len(c.settles.runs) == maxSettleRuns {
-			c.settles.flushWith(c.pub)
+			c.settles.flushWith(pub)
 		}
 		c.settles.add(s.outstanding, s.fate)
 	}
-	c.settles.flushWith(c.pub)
+	c.settles.flushWith(pub)
 	for i := range t.publishes {
 		p := &t.publishes[i]
 		// An exchange that went since then routes nothing, as with RabbitMQ.
@@ -142,8 +142,8 @@ func (c *Conn) commit(ch *channel) *amqp.Error {
 	}
 	done := make(chan error, 1)
 	refused := c.confirms.refusals.count
-	if _, logged := c.pub.Flush(func(err error) { done <- err }, false); !logged {
-		done <- c.pub.Err()
+	if _, logged := pub.Flush(func(err error) { done <- err }, false); !logged {
+		done <- pub.Err()
 	}
 	if err := <-done; err != nil {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "transaction not stored: %s", err.Error())
