@@ -236,7 +236,7 @@ func (c *Conn) pullOne(w *writer, k *consumer) bool {
 		w.buf = k.appendDeliver(w.buf, d, ch.lastTag, c.frameMax)
 	}
 	n := len(w.taken)
-	ch.did.delivered(w.taken, k.NoAck)
+	ch.did.Took(w.taken, k.NoAck)
 	clear(w.taken)
 	return n > 0
 }
