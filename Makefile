@@ -38,7 +38,7 @@ lint: ## golangci-lint with .golangci.yml
 generate: ## generated code is up to date
 	$(GO) generate ./... && git diff --exit-code -- amqp doc/reference
 
-test: deps build ## what the tests need, then every test
+test: deps package ## what the tests need, then every test
 	WARREN_TEST_DEPS=1 $(GO) test -race -tags invariants $(INSIDE)
 	$(GO) test -run '^TestSimulation$$' ./internal/journal
 	WARREN_TEST_DEPS=1 $(GO) test -p 1 -short ./internal/bench ./test/crash

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs what the tests drive the broker with: Debian's pika, Celery and librabbitmq tools, Node and its amqplib, strace, XFS and ext4.
+# Installs what the tests drive the broker with: Debian's pika, Celery and librabbitmq tools, Node and its amqplib, strace, XFS and ext4,
+# rpm and systemd-analyze.
 set -euo pipefail
-want=(python3-pika python3-celery amqp-tools strace e2fsprogs xfsprogs)
+want=(python3-pika python3-celery amqp-tools strace e2fsprogs xfsprogs rpm systemd)
 missing=()
 for p in "${want[@]}"; do dpkg -s "$p" >/dev/null 2>&1 || missing+=("$p"); done
 command -v node >/dev/null || missing+=(nodejs)

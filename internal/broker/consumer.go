@@ -155,7 +155,7 @@ func (c *Consumer) Take(limit, budget int, dst []queue.Delivery) []queue.Deliver
 	}
 	n := len(dst)
 	dst = q.state.Take(&c.state, limit, budget, dst, &q.fx)
-	q.stats.took(dst[n:], c.NoAck)
+	q.stats.Took(dst[n:], c.NoAck)
 	if c.state.Timeout > 0 || q.settings.ConsumerTimeout != nil {
 		q.state.Hold(&c.state, dst[n:], q.env.soon())
 	}
@@ -191,7 +191,7 @@ func (v *Vhost) Get(a *Actor, name string, noAck bool) (q *Queue, d queue.Delive
 			left = q.state.Ready()
 		}
 		if ok {
-			q.stats.got(&d, noAck)
+			q.stats.Fetched(&d, noAck)
 		}
 		more = q.fx.Load && !q.broken
 		q.unlock()

@@ -49,8 +49,8 @@ type Queue struct {
 	exclusive *Consumer // the consumer that has the queue to itself
 	served    bool      // ever had a consumer
 	closed    bool
-	ahead     chan struct{} // closed when consumers have caught up; nil: nobody waits
 	broken    bool          // messages could not be read: the process ends
+	ahead     chan struct{} // closed when consumers have caught up; nil: nobody waits
 	logged    int64         // of state, bytes as counted in memory
 	stats     queueCounts
 

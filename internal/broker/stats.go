@@ -13,48 +13,14 @@ import (
 // QueueStats are counters of messages, of a queue since it was made or of
 // several.
 type QueueStats struct {
-	Published               uint64
-	Delivered, DeliveredNow uint64 // to consumers that acknowledge, and that do not
-	Got, GotNow, GetEmpty   uint64 // the same by basic.get, and in vain
-	Redelivered, Acked      uint64
+	Published uint64
+	Deliveries
 }
 
 // Add adds the counters of another object.
 func (s *QueueStats) Add(o *QueueStats) {
 	s.Published += o.Published
-	s.Delivered += o.Delivered
-	s.DeliveredNow += o.DeliveredNow
-	s.Got += o.Got
-	s.GotNow += o.GotNow
-	s.GetEmpty += o.GetEmpty
-	s.Redelivered += o.Redelivered
-	s.Acked += o.Acked
-}
-
-// took counts deliveries to a consumer.
-func (s *QueueStats) took(list []queue.Delivery, noAck bool) {
-	if noAck {
-		s.DeliveredNow += uint64(len(list))
-	} else {
-		s.Delivered += uint64(len(list))
-	}
-	for i := range list {
-		if list[i].Redelivered {
-			s.Redelivered++
-		}
-	}
-}
-
-// got counts a basic.get that found something.
-func (s *QueueStats) got(d *queue.Delivery, noAck bool) {
-	if noAck {
-		s.GotNow++
-	} else {
-		s.Got++
-	}
-	if d.Redelivered {
-		s.Redelivered++
-	}
+	s.Deliveries.Add(&o.Deliveries)
 }
 
 func (q *Queue) gotNothing() {

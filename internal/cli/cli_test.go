@@ -13,10 +13,7 @@ import (
 	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // output collects what a command prints, safe to read while it runs.
 type output struct {
@@ -48,7 +45,7 @@ func serving(t *testing.T, more ...string) (dir string, out *output) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan int, 1)
 	go func() {
-		done <- Run(ctx, Env{
+		done <- executed.record(ctx, Env{
 			Args:   append([]string{"serve", "--data", dir, "--amqp", "127.0.0.1:0", "--http", "127.0.0.1:0"}, more...),
 			Stdout: out, Stderr: &output{}, Version: "test",
 		})
@@ -72,7 +69,7 @@ func serving(t *testing.T, more ...string) (dir string, out *output) {
 func run(t *testing.T, dir, stdin string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs output
-	code = Run(t.Context(), Env{
+	code = executed.record(t.Context(), Env{
 		Args: args, Environ: []string{"WARREN_DATA=" + dir}, Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &errs,
 		Version: "test",
 	})

@@ -56,6 +56,9 @@ func definitionsCommand(c *client) *cobra.Command {
 		if err := c.call(ctx, http.MethodPost, at, json.RawMessage(b), &answer); err != nil {
 			return err
 		}
+		if answer == nil { // all was taken as it is
+			answer = object{"objects": []any{}}
+		}
 		return c.show(imported(answer))
 	})
 	diff := c.command(&cobra.Command{

@@ -43,7 +43,7 @@ func live(t *testing.T, dir string, f func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done, out, errs := make(chan int, 1), &output{}, &output{}
 	go func() {
-		done <- Run(ctx, Env{
+		done <- executed.record(ctx, Env{
 			Args:   []string{"serve", "--data", dir, "--amqp", "127.0.0.1:0", "--http", "127.0.0.1:0"},
 			Stdout: out, Stderr: errs, Version: "test",
 		})

@@ -114,14 +114,17 @@ func (c *client) exportCommand() *cobra.Command {
 		Example: "  warren message export orders orders.jsonl --cluster shop --vhost orders\n" +
 			"  warren message export orders --remove --count 1000 > orders.jsonl",
 	}, func(ctx context.Context, ch *amqp091.Channel, o *consuming, args []string) (err error) {
-		out := c.env.Stdout
+		out, said := c.env.Stdout, func(n int) error {
+			_, err := fmt.Fprintf(c.env.Stderr, "%d messages are exported\n", n)
+			return err
+		}
 		if len(args) > 1 && args[1] != "-" {
 			f, err := os.OpenFile(args[1], os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:forbidigo // the user's own file
 			if err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, f.Close()) }()
-			out = f
+			out, said = f, func(n int) error { return c.done("%d messages are exported", n) }
 		}
 		w := bufio.NewWriter(out)
 		e := json.NewEncoder(w)
@@ -133,8 +136,7 @@ func (c *client) exportCommand() *cobra.Command {
 		if err := t.run(ctx); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(c.env.Stderr, "%d messages are exported\n", p.done)
-		return err
+		return said(p.done)
 	})
 	cmd.Flags().BoolVar(&remove, "remove", false, "acknowledge what is written: it is gone from the queue")
 	return cmd

@@ -230,7 +230,7 @@ func TestProfiles(t *testing.T) {
 	home := t.TempDir()
 	in := func(args ...string) (int, string, string) {
 		var out, errs output
-		code := Run(t.Context(), Env{Args: args, Environ: []string{"HOME=" + home}, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs})
+		code := executed.record(t.Context(), Env{Args: args, Environ: []string{"HOME=" + home}, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs})
 		return code, out.String(), errs.String()
 	}
 	for _, c := range []struct {

@@ -23,6 +23,7 @@ type queue struct {
 	Consumers  int            `json:"consumers"`
 	Arguments  map[string]any `json:"arguments"`
 	Details    []consumer     `json:"consumer_details,omitempty"`
+	Latency    object         `json:"latency,omitempty"`
 }
 
 // consumer is who reads from a queue.

@@ -243,7 +243,7 @@ func (p *page) globalQueues(types []typed) {
 		name, help string
 		of         func(*typed) uint64
 	}{
-		{"messages_delivered_total", "Total number of messages delivered to consumers", func(t *typed) uint64 { return t.Delivered + t.DeliveredNow + t.Got + t.GotNow }},
+		{"messages_delivered_total", "Total number of messages delivered to consumers", func(t *typed) uint64 { return t.All() }},
 		{"messages_delivered_consume_manual_ack_total", "Total number of messages delivered to consumers using basic.consume with manual acknowledgment", func(t *typed) uint64 { return t.Delivered }},
 		{"messages_delivered_consume_auto_ack_total", "Total number of messages delivered to consumers using basic.consume with automatic acknowledgment", func(t *typed) uint64 { return t.DeliveredNow }},
 		{"messages_delivered_get_manual_ack_total", "Total number of messages delivered to consumers using basic.get with manual acknowledgment", func(t *typed) uint64 { return t.Got }},

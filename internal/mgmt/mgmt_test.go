@@ -372,6 +372,8 @@ func TestParameters(t *testing.T) {
 		{"PUT", "/api/topic-permissions/%2F/plain", `{"exchange":"amq.topic","write":"^a","read":".*"}`, 201, ""},
 		{"PUT", "/api/topic-permissions/%2F/plain", `{"exchange":"amq.topic","write":"^b","read":".*"}`, 204, ""},
 		{"GET", "/api/topic-permissions/%2F/plain", "", 200, `[{"user":"plain","vhost":"/","exchange":"amq.topic","write":"^b","read":".*"}]`},
+		{"PUT", "/api/topic-permissions/%2F/plain/amq.topic", `{"write":"^c","read":".*"}`, 204, ""},
+		{"GET", "/api/topic-permissions/%2F/plain/amq.topic", "", 200, `"write":"^c"`},
 		{"GET", "/api/topic-permissions", "", 200, `"exchange":"amq.topic"`},
 		{"GET", "/api/vhosts/%2F/topic-permissions", "", 200, `"exchange":"amq.topic"`},
 		{"GET", "/api/users/plain/topic-permissions", "", 200, `"exchange":"amq.topic"`},

@@ -102,9 +102,7 @@ type messageStats struct {
 }
 
 // delivered counts all ways in which messages left for clients.
-func delivered(s *broker.QueueSample) float64 {
-	return float64(s.Delivered + s.DeliveredNow + s.Got + s.GotNow)
-}
+func delivered(s *broker.QueueSample) float64 { return float64(s.All()) }
 
 // newMessageStats shows the counters of a queue or a vhost; sample is where they
 // lie in what is kept of it.
@@ -114,19 +112,30 @@ func newMessageStats[T comparable](
 	if s.QueueStats == (broker.QueueStats{}) {
 		return nil
 	}
-	of := func(part func(*broker.QueueSample) uint64) details {
-		return changes(list, p, func(v *T) float64 { return float64(part(sample(v))) })
+	m := countersOf(s.Published, &s.Deliveries, list, p,
+		func(v *T) uint64 { return sample(v).Published }, func(v *T) *broker.Deliveries { return &sample(v).Deliveries })
+	return &m
+}
+
+// countersOf shows what was published and delivered; the functions say where
+// that lies in what is kept of it.
+func countersOf[T comparable](
+	published uint64, d *broker.Deliveries, list []history.Sample[T], p span, publishedOf func(*T) uint64, deliveriesOf func(*T) *broker.Deliveries,
+) messageStats {
+	of := func(part func(*broker.Deliveries) uint64) details {
+		return changes(list, p, func(v *T) float64 { return float64(part(deliveriesOf(v))) })
 	}
-	return &messageStats{
-		Publish: s.Published, PublishDetails: of(func(s *broker.QueueSample) uint64 { return s.Published }),
-		Deliver: s.Delivered, DeliverDetails: of(func(s *broker.QueueSample) uint64 { return s.Delivered }),
-		DeliverNow: s.DeliveredNow, DeliverNowRate: of(func(s *broker.QueueSample) uint64 { return s.DeliveredNow }),
-		Get: s.Got, GetDetails: of(func(s *broker.QueueSample) uint64 { return s.Got }),
-		GetNow: s.GotNow, GetNowDetails: of(func(s *broker.QueueSample) uint64 { return s.GotNow }),
-		GetEmpty: s.GetEmpty, GetEmptyDetails: of(func(s *broker.QueueSample) uint64 { return s.GetEmpty }),
-		DeliverGet: uint64(delivered(s)), DeliverGetRate: changes(list, p, func(v *T) float64 { return delivered(sample(v)) }),
-		Redeliver: s.Redelivered, RedeliverDetails: of(func(s *broker.QueueSample) uint64 { return s.Redelivered }),
-		Acknowledged: s.Acked, AckDetails: of(func(s *broker.QueueSample) uint64 { return s.Acked }),
+	type c = broker.Deliveries
+	return messageStats{
+		Publish: published, PublishDetails: changes(list, p, func(v *T) float64 { return float64(publishedOf(v)) }),
+		Deliver: d.Delivered, DeliverDetails: of(func(d *c) uint64 { return d.Delivered }),
+		DeliverNow: d.DeliveredNow, DeliverNowRate: of(func(d *c) uint64 { return d.DeliveredNow }),
+		Get: d.Got, GetDetails: of(func(d *c) uint64 { return d.Got }),
+		GetNow: d.GotNow, GetNowDetails: of(func(d *c) uint64 { return d.GotNow }),
+		GetEmpty: d.GetEmpty, GetEmptyDetails: of(func(d *c) uint64 { return d.GetEmpty }),
+		DeliverGet: d.All(), DeliverGetRate: of(func(d *c) uint64 { return d.All() }),
+		Redeliver: d.Redelivered, RedeliverDetails: of(func(d *c) uint64 { return d.Redelivered }),
+		Acknowledged: d.Acked, AckDetails: of(func(d *c) uint64 { return d.Acked }),
 	}
 }
 
@@ -204,19 +213,9 @@ func newChannelStats(s *session.ChannelStats, list []history.Sample[session.Chan
 	of := func(part func(*stats) uint64) details {
 		return changes(list, p, func(s *stats) float64 { return float64(part(s)) })
 	}
-	all := func(s *stats) uint64 { return s.Delivered + s.DeliveredNow + s.Got + s.GotNow }
 	return &channelStatsView{
-		messageStats: messageStats{
-			Publish: s.Published, PublishDetails: of(func(s *stats) uint64 { return s.Published }),
-			Deliver: s.Delivered, DeliverDetails: of(func(s *stats) uint64 { return s.Delivered }),
-			DeliverNow: s.DeliveredNow, DeliverNowRate: of(func(s *stats) uint64 { return s.DeliveredNow }),
-			Get: s.Got, GetDetails: of(func(s *stats) uint64 { return s.Got }),
-			GetNow: s.GotNow, GetNowDetails: of(func(s *stats) uint64 { return s.GotNow }),
-			GetEmpty: s.GetEmpty, GetEmptyDetails: of(func(s *stats) uint64 { return s.GetEmpty }),
-			DeliverGet: all(s), DeliverGetRate: of(all),
-			Redeliver: s.Redelivered, RedeliverDetails: of(func(s *stats) uint64 { return s.Redelivered }),
-			Acknowledged: s.Acked, AckDetails: of(func(s *stats) uint64 { return s.Acked }),
-		},
+		messageStats: countersOf(s.Published, &s.Deliveries, list, p,
+			func(s *stats) uint64 { return s.Published }, func(s *stats) *broker.Deliveries { return &s.Deliveries }),
 		Confirm: s.Confirmed, ConfirmDetails: of(func(s *stats) uint64 { return s.Confirmed }),
 		Returned: s.Returned, ReturnDetails: of(func(s *stats) uint64 { return s.Returned }),
 		Dropped: s.Dropped, DropDetails: of(func(s *stats) uint64 { return s.Dropped }),

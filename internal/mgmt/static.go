@@ -22,6 +22,7 @@ func (a *API) staticRoutes() []route {
 		{http.MethodGet, "/api/auth/attempts/{node}", needAdmin, a.authAttempts},
 		{http.MethodDelete, "/api/auth/attempts/{node}", needAdmin, a.resetAttempts},
 		{http.MethodGet, "/api/auth/attempts/{node}/source", needAdmin, a.attemptSources},
+		{http.MethodDelete, "/api/auth/attempts/{node}/source", needAdmin, a.resetAttempts},
 		{http.MethodGet, "/api/config/effective", needAdmin, a.effective},
 		{http.MethodGet, "/api/auth/hash_password/{password}", needAdmin, hashPassword},
 	}

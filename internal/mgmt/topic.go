@@ -14,6 +14,7 @@ func (a *API) topicRoutes() []route {
 		{http.MethodPut, "/api/topic-permissions/{vhost}/{user}", needVhost, a.putTopicPermission},
 		{http.MethodDelete, "/api/topic-permissions/{vhost}/{user}", needVhost, a.deleteTopicPermissions},
 		{http.MethodGet, "/api/topic-permissions/{vhost}/{user}/{name}", needVhost, a.getTopicPermissions},
+		{http.MethodPut, "/api/topic-permissions/{vhost}/{user}/{name}", needVhost, a.putTopicPermission},
 		{http.MethodDelete, "/api/topic-permissions/{vhost}/{user}/{name}", needVhost, a.deleteTopicPermissions},
 		{http.MethodGet, "/api/vhosts/{vhost}/topic-permissions", needVhost, a.vhostTopicPermissions},
 		{http.MethodGet, "/api/users/{user}/topic-permissions", needAdmin, a.userTopicPermissions},
@@ -92,6 +93,9 @@ func (a *API) putTopicPermission(c *call) (any, error) {
 	var in struct{ Exchange, Write, Read *string }
 	if err := c.read(&in); err != nil {
 		return nil, err
+	}
+	if name := c.value("name"); in.Exchange == nil && name != "" { // the body has the last word, as with RabbitMQ
+		in.Exchange = &name
 	}
 	if err := mandatory(
 		key{"exchange", in.Exchange != nil}, key{"write", in.Write != nil}, key{"read", in.Read != nil},

@@ -86,13 +86,11 @@ type State struct {
 	only  lane   // of a queue without priorities
 	lanes *lanes // of one with them
 
-	ticked  uint64 // how far it was read at the last Tick
-	resting bool   // and at the one before
+	ticked uint64 // how far it was read at the last Tick
 
-	returned  []uint64 // ascending, all before the head of their lane; see Settings.ReturnsFirst
-	unordered bool     // returned has to be sorted, or is not to be
-	assigned  int      // messages promised to consumers
-	pool      int      // of all lanes
+	returned []uint64 // ascending, all before the head of their lane; see Settings.ReturnsFirst
+	assigned int      // messages promised to consumers
+	pool     int      // of all lanes
 
 	unacked   int
 	ready     size
@@ -105,13 +103,17 @@ type State struct {
 
 	holds *holds // deliveries that are to be settled in time; nil: none
 
-	overfull bool     // more than the limits are left to be dropped
-	gaps     int      // of returned are gone
-	dying    []uint64 // of one step
+	gaps  int      // of returned are gone
+	dying []uint64 // of one step
 
-	paused bool      // consumers get nothing
+	// These side by side: a queue is the smaller for it.
+	resting   bool // it was read as far at the Tick before the last
+	unordered bool // returned has to be sorted, or is not to be
+	overfull  bool // more than the limits are left to be dropped
+	paused    bool // consumers get nothing
+	ranked    bool // a consumer has, or had, a priority
+
 	active *Consumer // that has the queue to itself
-	ranked bool      // a consumer has, or had, a priority
 
 	consumers []*Consumer
 	turns     []*Consumer // in offer: consumers in the order in which they are served

@@ -163,7 +163,7 @@ func (c *Conn) get(ch *channel, m *amqp.BasicGet) *amqp.Error {
 		ch.unacked.add(ch.lastTag, outstanding{ch.getter, d.Seq, c.stampNow().of(1)})
 	}
 	tag := ch.lastTag
-	ch.did.gotten(&d, m.NoAck)
+	ch.did.Fetched(&d, m.NoAck)
 	c.sendHeld()
 	c.out.add(func(b []byte) []byte {
 		start := len(b)

@@ -200,7 +200,7 @@ func (c *Conn) pullOne(w *writer, k *consumer) bool {
 		}
 	}
 	n := len(w.taken)
-	ch.did.delivered(w.taken, k.NoAck)
+	ch.did.Took(w.taken, k.NoAck)
 	clear(w.taken)
 	return n > 0
 }

@@ -3,18 +3,16 @@ package session
 import (
 	"sync/atomic"
 
+	"github.com/warrenmq/warren/internal/broker"
 	"github.com/warrenmq/warren/internal/history"
-	"github.com/warrenmq/warren/internal/queue"
 )
 
 // ChannelStats are counters of messages, of a channel since it was opened or
 // of several.
 type ChannelStats struct {
-	Published, Confirmed    uint64
-	Returned, Dropped       uint64 // unroutable: mandatory, and not
-	Delivered, DeliveredNow uint64 // to consumers that acknowledge, and that do not
-	Got, GotNow, GetEmpty   uint64 // the same by basic.get, and in vain
-	Redelivered, Acked      uint64
+	Published, Confirmed uint64
+	Returned, Dropped    uint64 // unroutable: mandatory, and not
+	broker.Deliveries
 }
 
 // Add adds the counters of another channel.
@@ -23,43 +21,13 @@ func (s *ChannelStats) Add(o *ChannelStats) {
 	s.Confirmed += o.Confirmed
 	s.Returned += o.Returned
 	s.Dropped += o.Dropped
-	s.Delivered += o.Delivered
-	s.DeliveredNow += o.DeliveredNow
-	s.Got += o.Got
-	s.GotNow += o.GotNow
-	s.GetEmpty += o.GetEmpty
-	s.Redelivered += o.Redelivered
-	s.Acked += o.Acked
+	s.Deliveries.Add(&o.Deliveries)
 }
 
 // channelDone is what a channel counts under its lock.
 type channelDone struct {
 	ChannelStats
 	history history.Ring[ChannelStats]
-}
-
-func (d *channelDone) delivered(list []queue.Delivery, noAck bool) {
-	if noAck {
-		d.DeliveredNow += uint64(len(list))
-	} else {
-		d.Delivered += uint64(len(list))
-	}
-	for i := range list {
-		if list[i].Redelivered {
-			d.Redelivered++
-		}
-	}
-}
-
-func (d *channelDone) gotten(m *queue.Delivery, noAck bool) {
-	if noAck {
-		d.GotNow++
-	} else {
-		d.Got++
-	}
-	if m.Redelivered {
-		d.Redelivered++
-	}
 }
 
 // channelMode is what a channel was switched to.
