@@ -62,6 +62,8 @@ func (d *difference) explain(s *script) string {
 		return "x-delivery-limit on classic queues"
 	case strings.Contains(w, "declare-ok") && strings.Contains(r, `unsupported queue version '1'`):
 		return "x-queue-version 1"
+	case s.quorum() && strings.Contains(r, "x-death") && withoutTallies(d.warren) == withoutTallies(d.rabbit):
+		return "dead letters of quorum queues in quorum queues keep their counts"
 	case d.toOthers(s):
 		return "what a connection that ends has not acknowledged goes to its other channels"
 	case strings.Contains(w, "Invalid x-match field type") && strings.Contains(r, "Invalid x-match field type"):
@@ -86,6 +88,9 @@ func (d *difference) toOthers(s *script) bool {
 			return slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) })
 		})
 	}
+	if d.op == nil && s.quorum() && sorted(tallies.ReplaceAllString(d.warren, "")) == sorted(tallies.ReplaceAllString(d.rabbit, "")) {
+		return true // it was counted, and came back later
+	}
 	if d.op == nil && len(rabbit) == 0 && s.has(func(o op) bool { c, ok := o.do.(*amqp.BasicConsume); return ok && c.NoAck }) {
 		return all(warren, "basic.get-ok", "Redelivered=true")
 	}
@@ -106,6 +111,12 @@ func (d *difference) only() (warren, rabbit []string) {
 	return warren, rabbit
 }
 
+// withoutTallies leaves out what RabbitMQ says in dead letters of how often they
+// were delivered before they died.
+func withoutTallies(text string) string {
+	return strings.ReplaceAll(tally.ReplaceAllString(text, ""), ", }", "}")
+}
+
 func sorted(lines string) string {
 	list := strings.Split(lines, "\n")
 	slices.Sort(list)
@@ -122,6 +133,8 @@ func (s *script) bcc() bool {
 
 var (
 	counts    = regexp.MustCompile(` MessageCount=\d+`)
+	tallies   = regexp.MustCompile(` MessageCount=\d+|x-(acquired|delivery)-count:long:\d+|Redelivered=true`)
+	tally     = regexp.MustCompile(`x-(acquired|delivery)-count:long:\d+(, )?`)
 	consumers = regexp.MustCompile(` ConsumerCount=\d+`)
 )
 

@@ -224,7 +224,7 @@ func (p *player) settle(o op) {
 	for range 20 {
 		calm(p.quiet, open...)
 		begun := time.Now()
-		if s := p.conns[o.conn]; s == nil || !s.c.barrier(o.channel) {
+		if s := p.conns[o.conn]; s == nil || s.channels[o.channel] == nil || !s.c.barrier(o.channel) {
 			if s := p.conns[caretaker]; s == nil || !s.c.barrier(1) {
 				return
 			}
@@ -335,9 +335,9 @@ func (p *player) leftovers() (string, error) {
 			}
 			_ = s.c.nc.Close()
 			p.conns[i] = nil
+			p.settle(op{conn: caretaker, channel: 1}) // one after the other: what comes back may depend on it
 		}
 	}
-	p.settle(op{conn: caretaker, channel: 1})
 	var b strings.Builder
 	for _, q := range p.s.queues {
 		for range 12 {
