@@ -17,8 +17,9 @@ const (
 	// gatherReads is how many reads a batch is at most.
 	gatherReads = 64
 	// consumeGrace is how long a consume-ok waits for what comes behind its
-	// basic.consume. RabbitMQ's takes about as long, by way of the queue.
-	consumeGrace = 500 * time.Microsecond
+	// basic.consume, when nothing does. RabbitMQ's takes a while by way of the
+	// queue, and longer on a machine with much to do.
+	consumeGrace = 5 * time.Millisecond
 )
 
 // window is the bytes that were read and not yet taken. While the reader waits
