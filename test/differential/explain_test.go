@@ -54,6 +54,8 @@ func (d *difference) explain(s *script) string {
 	switch {
 	case s.bcc() && strings.Contains(d.warren+d.rabbit, "x-death"):
 		return "dead letters are not routed by BCC"
+	case s.bcc() && s.letters() && w != r && counts.ReplaceAllString(w, "") == counts.ReplaceAllString(r, ""):
+		return "dead letters are not routed by BCC"
 	case argument.FindString(w) != "" && argument.FindString(w) == argument.FindString(r):
 		return "tables, arrays and decimals in texts"
 	case s.quorum() && strings.Contains(r, "declare-ok") && consumers.ReplaceAllString(r, "") == consumers.ReplaceAllString(w, ""):
@@ -141,6 +143,14 @@ var (
 // expires reports whether messages of the script have an expiration.
 func (s *script) expires() bool {
 	return s.has(func(o op) bool { p, ok := o.do.(publish); return ok && p.props.Expiration != "" })
+}
+
+// letters reports whether queues of the script have dead letters.
+func (s *script) letters() bool {
+	return s.has(func(o op) bool {
+		d, ok := o.do.(*amqp.QueueDeclare)
+		return ok && strings.Contains(describe(d), "x-dead-letter-exchange")
+	})
 }
 
 func (s *script) quorum() bool {
