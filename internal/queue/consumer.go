@@ -177,6 +177,9 @@ func (s *State) offer(fx *Effects) {
 			s.stopWaiting(c)
 			fx.Wake = append(fx.Wake, c)
 		}
+		if s.ranked && !c.able() {
+			i = 0 // it may be the turn of those with a lower priority
+		}
 	}
 }
 
