@@ -79,6 +79,7 @@ func (s *State) Remove(c *Consumer, fx *Effects) {
 	s.release(c)
 	s.succeed(c, fx)
 	s.distribute(fx)
+	s.dropHead(fx) // what was promised counts again
 }
 
 // Consumers returns the number of consumers.
