@@ -58,7 +58,7 @@ seeds: ## a million simulated crashes of the journal (about half an hour)
 crash: deps ## kill, fault and unplug the real process, at release size (about an hour)
 	CYCLES=200 POINTS=200 SYNCS=50 WARREN_TEST_DEPS=1 $(GO) test -count 1 -v -timeout 3h ./test/crash
 
-conformance: deps ## other people's suites against Warren, beside RabbitMQ's own counts (about 5 minutes; CONFORMANCE=directory)
+conformance: ## other people's suites against Warren, beside RabbitMQ's own counts (about 5 minutes; CONFORMANCE=directory)
 	test/conformance/run.sh
 
 .PHONY: help build package run check fmt vet lint generate test deps race fuzz seeds crash conformance

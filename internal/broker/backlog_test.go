@@ -60,7 +60,7 @@ func TestLiveWhenUnreadable(t *testing.T) {
 func TestGetWhenUnreadable(t *testing.T) {
 	t.Parallel()
 	v, a, _, failures := restored(t, &lost{})
-	if _, _, _, ok, err := v.Get(a, "q", false); ok || err != nil {
+	if _, _, _, ok, err := v.Get(a, "q", false, nil); ok || err != nil {
 		t.Errorf("got a message that cannot be read, or %v", err)
 	}
 	if *failures != 1 {
@@ -79,7 +79,7 @@ func TestPurgeWhileReading(t *testing.T) {
 			t.Errorf("purge: %d messages, %v", n, err)
 		}
 	}
-	if _, _, _, ok, err := v.Get(a, "q", false); ok || err != nil {
+	if _, _, _, ok, err := v.Get(a, "q", false, nil); ok || err != nil {
 		t.Errorf("got a message of a purged queue, or %v", err)
 	}
 	if *failures != 0 || b.Live(7, 2) {

@@ -170,8 +170,9 @@ func (c *Consumer) Take(limit, budget int, dst []queue.Delivery) []queue.Deliver
 }
 
 // Get takes one message for basic.get (§1.8.3.10) and returns how many stay
-// ready; ok is false when the queue is empty.
-func (v *Vhost) Get(a *Actor, name string, noAck bool) (q *Queue, d queue.Delivery, left int, ok bool, err *amqp.Error) {
+// ready; ok is false when the queue is empty. Getter is told when it is not
+// settled in time.
+func (v *Vhost) Get(a *Actor, name string, noAck bool, getter Waker) (q *Queue, d queue.Delivery, left int, ok bool, err *amqp.Error) {
 	if err = v.Check(a, auth.Read, KindQueue, cleanName(name)); err != nil {
 		return nil, d, 0, false, err
 	}
@@ -192,6 +193,7 @@ func (v *Vhost) Get(a *Actor, name string, noAck bool) (q *Queue, d queue.Delive
 		}
 		if ok {
 			q.stats.Fetched(&d, noAck)
+			q.holdGot(&d, noAck, getter)
 		}
 		more = q.fx.Load && !q.broken
 		q.unlock()
@@ -202,6 +204,16 @@ func (v *Vhost) Get(a *Actor, name string, noAck bool) (q *Queue, d queue.Delive
 		q.gotNothing()
 	}
 	return q, d, left, ok, nil
+}
+
+// holdGot wants a message to be settled in time; q.mu is held.
+func (q *Queue) holdGot(d *queue.Delivery, noAck bool, getter Waker) {
+	if q.settings.ConsumerTimeout == nil || getter == nil || noAck {
+		return
+	}
+	c := &Consumer{waker: getter, queue: q}
+	c.state.Owner = c
+	q.state.Hold(&c.state, []queue.Delivery{*d}, q.env.soon())
 }
 
 // Settle removes messages for good that were delivered to c, or by basic.get

@@ -90,15 +90,31 @@ func (p *Publisher) keeps(x *Exchange, m *Message) bool {
 		return false
 	}
 	delay := delayOf(m.Headers)
-	switch {
-	case delay <= 0:
+	if delay <= 0 {
 		return false
-	case delay > maxMillis:
-		p.err = amqp.ChannelErrorf(amqp.CodePreconditionFailed, "invalid header '%s': {value_too_large,%d}", headerDelay, delay)
-	default:
+	}
+	if p.err = checkDelay(delay); p.err == nil {
 		p.waits = append(p.waits, waiting{x.delayed, delay})
 	}
 	return true
+}
+
+// checkDelay refuses more than ten years.
+func checkDelay(delay int64) *amqp.Error {
+	if delay <= maxMillis {
+		return nil
+	}
+	return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "invalid header '%s': {value_too_large,%d}, at most %d", headerDelay, delay, int64(maxMillis))
+}
+
+// CheckHeld is Check for a message that is held back. What exchanges behind the
+// first one make of it is seen when it is published.
+func (p *Publisher) CheckHeld(m *Message) *amqp.Error {
+	x, err := p.exchange(p.vhost.top.Load(), m.Exchange)
+	if err != nil || x.delayed == nil {
+		return err
+	}
+	return checkDelay(delayOf(m.Headers))
 }
 
 // delayOf reads the x-delay header: a number, or one in a string; 0 when there

@@ -14,7 +14,7 @@ import (
 // take takes one message out of a queue.
 func (x *bench) take(name string, noAck bool) (*Queue, uint64, Content, bool) {
 	x.Helper()
-	q, d, _, ok, err := x.v.Get(x.a, name, noAck)
+	q, d, _, ok, err := x.v.Get(x.a, name, noAck, nil)
 	if err != nil || !ok {
 		x.Fatalf("queue %s has nothing: %v", name, err)
 	}

@@ -97,7 +97,7 @@ func (x *bench) has(queue string, want ...string) {
 	x.Helper()
 	var got []string
 	for {
-		_, d, _, ok, err := x.v.Get(x.a, queue, true)
+		_, d, _, ok, err := x.v.Get(x.a, queue, true, nil)
 		if err != nil {
 			x.Fatal(err)
 		}
@@ -229,7 +229,7 @@ func TestTTL(t *testing.T) {
 		x := newBench(t)
 		q := x.declare("q")
 		x.publish("q", "a:10")
-		_, d, _, _, _ := x.v.Get(x.a, "q", false)
+		_, d, _, _, _ := x.v.Get(x.a, "q", false, nil)
 		x.pass(50)
 		if v := q.View(); v.Unacked != 1 {
 			t.Fatalf("%d unacked: what is delivered does not expire", v.Unacked)
@@ -237,7 +237,7 @@ func TestTTL(t *testing.T) {
 		q.Return(nil, []uint64{d.Seq})
 		x.has("q")
 		x.publish("q", "b:10")
-		_, d, _, _, _ = x.v.Get(x.a, "q", false)
+		_, d, _, _, _ = x.v.Get(x.a, "q", false, nil)
 		consumers := []*Consumer{{Tag: "t"}, {Tag: "u"}} // of several that wait, one is promised it
 		for _, c := range consumers {
 			if err := x.v.Consume(x.a, "q", c, &sleeper{}, func() {}); err != nil {

@@ -195,7 +195,7 @@ func (a *API) aliveness(c *call) (any, error) {
 	if _, err := publishOne(v, &m); err != nil {
 		return nil, err
 	}
-	_, _, _, ok, e := v.Get(actor, q.Name, true)
+	_, _, _, ok, e := v.Get(actor, q.Name, true, nil)
 	if e != nil {
 		return nil, e
 	}

@@ -173,7 +173,7 @@ func (a *API) getMessages(c *call) (any, error) {
 	list := []messageView{}
 	var seqs []uint64
 	for bytes := 0; len(list) < int(in.Count) && bytes < maxGetBytes; {
-		_, d, left, ok, e := v.Get(c.actor(v), q.Name, false)
+		_, d, left, ok, e := v.Get(c.actor(v), q.Name, false, nil)
 		if e != nil {
 			err = e
 		}

@@ -79,6 +79,7 @@ func (s *State) Remove(c *Consumer, fx *Effects) {
 	s.release(c)
 	s.succeed(c, fx)
 	s.distribute(fx)
+	s.dropHead(fx) // what was promised counts again
 }
 
 // Consumers returns the number of consumers.
@@ -176,6 +177,9 @@ func (s *State) offer(fx *Effects) {
 		if c.waiting {
 			s.stopWaiting(c)
 			fx.Wake = append(fx.Wake, c)
+		}
+		if s.ranked && !c.able() {
+			i = 0 // it may be the turn of those with a lower priority
 		}
 	}
 }

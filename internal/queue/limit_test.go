@@ -41,6 +41,19 @@ func TestLimits(t *testing.T) {
 			t.Fatalf("after a return %d ready", s.Ready())
 		}
 	})
+	t.Run("a consumer that goes", func(t *testing.T) {
+		var fx Effects
+		s := State{set: Settings{MaxMessages: &three}}
+		c, d := &Consumer{}, &Consumer{}
+		s.Add(c, &fx)
+		s.Add(d, &fx)
+		fill(&s, &fx, 10)
+		s.Remove(c, &fx)
+		s.Remove(d, &fx)
+		if s.Ready() != 3 {
+			t.Fatalf("%d ready of what was promised to it", s.Ready())
+		}
+	})
 	t.Run("in turn", func(t *testing.T) {
 		var fx Effects
 		one := int64(1)

@@ -3,7 +3,6 @@ package queue
 import (
 	"encoding/binary"
 	"slices"
-	"testing"
 
 	"pgregory.net/rapid"
 
@@ -20,6 +19,33 @@ type model struct {
 	tries map[uint64]Tries
 	next  uint64
 	all   []uint64 // that ever were, ascending
+	back  []uint64 // that came back, in that order
+	// What the log was told: the last number of each lane, and tries.
+	last   map[uint64]uint64
+	logged map[uint64]Tries
+}
+
+func newModel() model {
+	return model{
+		state: map[uint64]uint32{}, redel: map[uint64]bool{}, pers: map[uint64]bool{}, owner: map[uint64]int{}, until: map[uint64]int64{},
+		tries: map[uint64]Tries{}, last: map[uint64]uint64{}, logged: map[uint64]Tries{},
+	}
+}
+
+// order is ready in the order of delivery.
+func (m *model) order(returnsFirst bool) []uint64 {
+	list := m.ready()
+	if !returnsFirst {
+		return list
+	}
+	var first []uint64
+	for _, seq := range m.back {
+		if m.state[seq] == stateReady {
+			first = append(first, seq)
+			list = slices.DeleteFunc(list, func(n uint64) bool { return n == seq })
+		}
+	}
+	return append(first, list...)
 }
 
 func (m *model) ready() (seqs []uint64) {
@@ -59,6 +85,9 @@ type machine struct {
 	lanes     int              // the highest priority of messages
 	ranked    bool             // consumers have priorities
 	timed     bool             // some messages have deadlines
+	drops     bool             // there is a limit, for which the oldest go
+	vague     bool             // promises or runs outside of memory have had a part in what is returned first
+	crashes   *int
 }
 
 // elsewhere is where the test keeps a frozen run.
@@ -67,6 +96,7 @@ type elsewhere struct{ kept []Kept }
 // freeze moves messages out of memory as the owner does, and now and then
 // finds that they were wanted meanwhile.
 func (x *machine) freeze(t *rapid.T) {
+	x.vague = true // it may go back over what came back
 	kept, ok := x.s.Freeze(int64(rapid.IntRange(1, 300).Draw(t, "bytes")))
 	if !ok {
 		return
@@ -109,6 +139,13 @@ func (x *machine) thaw(t *rapid.T) {
 
 func (x *machine) done() {
 	*x.ops++
+	if x.drops && slices.ContainsFunc(x.m.ready(), func(seq uint64) bool { return !x.s.Live(seq) }) {
+		x.expired()
+	}
+	x.vague = x.vague || x.s.assigned > 0
+	for _, n := range x.fx.Tried {
+		x.m.logged[n.Seq] = n.Tries
+	}
 	for _, c := range x.fx.Wake {
 		x.woken[c] = true
 	}
@@ -148,6 +185,9 @@ func (x *machine) done() {
 			unacked++
 		}
 		bytes += 16
+	}
+	if ready := 16 * int64(x.s.Ready()); x.s.BodyBytes() != bytes || x.s.ReadyBodyBytes() != ready {
+		x.t.Fatalf("BodyBytes, ReadyBodyBytes = %d, %d, want %d, %d", x.s.BodyBytes(), x.s.ReadyBodyBytes(), bytes, ready)
 	}
 	if x.s.Unacked() != unacked || x.s.Bytes() != bytes {
 		x.t.Fatalf("Unacked, Bytes = %d, %d, want %d, %d", x.s.Unacked(), x.s.Bytes(), unacked, bytes)
@@ -201,6 +241,9 @@ func (x *machine) publish(n int) {
 		binary.BigEndian.PutUint64(images[i], seq)
 		x.m.until[seq] = batch[i].Deadline
 		x.m.state[seq], x.m.pers[seq] = stateReady, i%2 == 0
+		if i%2 == 0 {
+			x.m.last[seq>>LaneShift] = max(x.m.last[seq>>LaneShift], seq)
+		}
 	}
 	x.expired()
 }
@@ -240,7 +283,7 @@ func (x *machine) expired() {
 			continue
 		}
 		if at := x.m.until[seq]; at == 0 || at > x.now {
-			x.t.Fatalf("message %d is gone at %d and expires at %d", seq, x.now, at)
+			x.dropped(seq)
 		}
 		gone = append(gone, seq)
 		delete(x.m.state, seq)
@@ -253,6 +296,9 @@ func (x *machine) expired() {
 	}
 	var dead []uint64
 	for _, d := range x.fx.Dead {
+		if d.Reason != Expired && d.Reason != MaxLen {
+			continue
+		}
 		if binary.BigEndian.Uint64(d.Image) != d.Seq || d.Persistent != x.m.pers[d.Seq] || slices.Contains(x.fx.Settled, d.Seq) {
 			x.t.Fatalf("dead letter %+v", d)
 		}
@@ -262,6 +308,31 @@ func (x *machine) expired() {
 	if !slices.Equal(dead, gone) {
 		x.t.Fatalf("dead are %v, want %v", dead, gone)
 	}
+}
+
+// dropped checks that a message that has not expired went for the limit: those
+// that stay come after it, but for what is promised.
+func (x *machine) dropped(seq uint64) {
+	if !x.drops {
+		x.t.Fatalf("message %d is gone at %d and expires at %d", seq, x.now, x.m.until[seq])
+	}
+	most := *x.s.set.MaxMessages
+	if n := int64(x.s.Ready()); n < most { // what stays may be promised by now
+		x.t.Fatalf("message %d is gone, and %d are left of %d", seq, n, most)
+	}
+	if x.s.set.ReturnsFirst {
+		return
+	}
+	for _, left := range x.m.ready() {
+		if c := x.s.slots.chunkOf(left); left < seq && x.s.Live(left) && (c != nil && c.cold != nil || x.state(left) == stateReady) {
+			x.t.Fatalf("message %d is gone, and %d is there", seq, left)
+		}
+	}
+}
+
+func (x *machine) state(seq uint64) uint32 {
+	sl := x.s.slots.get(seq)
+	return sl.state()
 }
 
 // got checks one delivery against the model.
@@ -291,13 +362,14 @@ func (x *machine) got(d Delivery, owner int, noAck bool) {
 
 func (x *machine) take(i, limit int) int {
 	c := x.consumers[i]
-	before, promised := x.m.ready(), len(c.assigned)
+	first := x.s.set.ReturnsFirst
+	before, promised := x.m.order(first), len(c.assigned)
 	outranked := slices.ContainsFunc(x.s.consumers, func(d *Consumer) bool { return d.Priority > c.Priority && d.able() })
 	mine := !x.s.set.Single || x.s.Active() == c && !c.standby
 	ds := x.s.Take(c, limit, 1<<20, nil, &x.fx)
-	alone := x.s.Consumers() == 1
+	alone := x.s.Consumers() == 1 && (!first || !x.vague)
 	for k, d := range ds {
-		if k > 0 && alone && ds[k-1].Seq >= d.Seq {
+		if k > 0 && alone && !first && ds[k-1].Seq >= d.Seq {
 			x.t.Fatalf("out of order: %d after %d", d.Seq, ds[k-1].Seq)
 		}
 		if alone && d.Seq != before[k] {
@@ -341,249 +413,4 @@ func some(t *rapid.T, seqs []uint64) []uint64 {
 	}
 	p := rapid.Permutation(seqs).Draw(t, "which")
 	return p[:n]
-}
-
-func (x *machine) step(t *rapid.T) {
-	x.t = t
-	switch rapid.IntRange(0, 17).Draw(t, "op") {
-	case 0, 1, 2:
-		x.publish(rapid.IntRange(1, 40).Draw(t, "count"))
-	case 3:
-		if len(x.live()) < 5 {
-			c := &Consumer{NoAck: rapid.Bool().Draw(t, "noack"), Prefetch: rapid.IntRange(0, 8).Draw(t, "prefetch")}
-			if x.ranked {
-				c.Priority = int64(rapid.IntRange(-1, 2).Draw(t, "rank"))
-			}
-			x.consumers = append(x.consumers, c)
-			x.s.Add(c, &x.fx)
-		}
-	case 4, 5, 6:
-		for i, c := range x.consumers {
-			if x.woken[c] && rapid.Bool().Draw(t, "comes") {
-				for x.take(i, rapid.IntRange(1, 20).Draw(t, "limit")) > 0 {
-				}
-				delete(x.woken, c)
-			}
-		}
-	case 7:
-		x.settleSome(t)
-	case 8:
-		x.returnSome(t)
-	case 9:
-		if l := x.live(); len(l) > 0 {
-			x.s.Remove(x.consumers[rapid.SampledFrom(l).Draw(t, "gone")], &x.fx)
-		}
-	case 10:
-		if d, ok := x.s.Get(false, &x.fx); ok {
-			x.got(d, -1, false)
-		} else if len(x.m.ready()) > 0 && !x.fx.Load {
-			t.Fatal("get found nothing")
-		}
-	case 11:
-		x.rare(t)
-	case 12, 13:
-		x.freeze(t)
-	case 14:
-		if x.load {
-			x.thaw(t)
-		}
-	case 15, 16:
-		x.pass(t)
-	case 17:
-		x.s.Pause(!x.s.Paused(), &x.fx)
-	}
-	x.done()
-}
-
-func (x *machine) settleSome(t *rapid.T) {
-	for i := -1; i < len(x.consumers); i++ {
-		seqs := some(t, x.m.unackedOf(i))
-		if rapid.IntRange(0, 3).Draw(t, "reject") == 0 {
-			x.rejectThose(i, seqs)
-			continue
-		}
-		x.s.Settle(x.consumer(i), seqs, &x.fx)
-		x.settled(seqs)
-		for _, seq := range seqs {
-			delete(x.m.state, seq)
-		}
-	}
-}
-
-func (x *machine) rejectThose(i int, seqs []uint64) {
-	n := len(x.fx.Dead)
-	x.s.Reject(x.consumer(i), seqs, &x.fx)
-	for k, seq := range seqs {
-		delete(x.m.state, seq)
-		delete(x.held, seq)
-		if x.letters && (x.fx.Dead[n+k].Seq != seq || x.fx.Dead[n+k].Reason != Rejected || slices.Contains(x.fx.Settled, seq)) {
-			x.t.Fatalf("rejected %v, dead are %v", seqs, x.fx.Dead[n:])
-		}
-	}
-	if !x.letters {
-		x.settled(seqs)
-	}
-}
-
-func (x *machine) returnThose(i int, seqs []uint64, failed bool) {
-	x.s.Return(x.consumer(i), seqs, failed, 0, &x.fx)
-	var gone []uint64
-	for _, seq := range seqs {
-		x.m.state[seq], x.m.redel[seq] = stateReady, true
-		delete(x.held, seq)
-		if !x.s.set.Counts {
-			continue
-		}
-		n := x.m.tries[seq]
-		n.Acquired++
-		if failed {
-			n.Failed++
-		}
-		x.m.tries[seq] = n
-		if failed && int64(n.Failed) > x.s.set.DeliveryLimit || x.retries(failed) && int64(n.Acquired) > x.s.set.RetryLimit {
-			gone = append(gone, seq)
-			delete(x.m.state, seq)
-			continue
-		}
-		if x.retries(failed) {
-			x.waits(seq, n)
-			continue
-		}
-		if got := x.s.Tries(seq); got != n {
-			x.t.Fatalf("message %d was tried %+v, want %+v", seq, got, n)
-		}
-		if x.m.pers[seq] && !slices.Contains(x.fx.Tried, Tried{seq, n}) {
-			x.t.Fatalf("message %d came back and the log is not told", seq)
-		}
-	}
-	if !x.letters && !x.s.set.Parks {
-		x.settled(gone)
-		return
-	}
-	for _, seq := range gone {
-		if !slices.ContainsFunc(x.fx.Dead, func(d Dead) bool { return d.Seq == seq && d.Reason == Undeliverable }) {
-			x.t.Fatalf("message %d was delivered too often and is no dead letter", seq)
-		}
-	}
-}
-
-func (x *machine) returnSome(t *rapid.T) {
-	i := rapid.IntRange(-1, len(x.consumers)-1).Draw(t, "whose")
-	seqs := some(t, x.m.unackedOf(i))
-	x.returnThose(i, seqs, rapid.Bool().Draw(t, "failed"))
-}
-
-// settled checks that exactly the persistent ones of seqs were reported.
-func (x *machine) settled(seqs []uint64) {
-	for _, seq := range seqs {
-		delete(x.held, seq)
-	}
-	for _, seq := range seqs { // of a run outside of memory transient ones may be among them
-		if got := slices.Contains(x.fx.Settled, seq); got != x.m.pers[seq] && (!got || !x.cold) {
-			x.t.Fatalf("message %d: reported settled %v, persistent %v", seq, got, x.m.pers[seq])
-		}
-	}
-}
-
-func (x *machine) consumer(i int) *Consumer {
-	if i < 0 {
-		return nil
-	}
-	return x.consumers[i]
-}
-
-// drain lets every woken consumer come until nothing more happens.
-func (x *machine) drain(t *rapid.T) {
-	for range 3 {
-		for busy := true; busy; {
-			busy = x.load
-			if x.load {
-				x.thaw(t)
-				x.done()
-			}
-			for i, c := range x.consumers {
-				if x.woken[c] {
-					delete(x.woken, c)
-					for x.take(i, 7) > 0 {
-						busy = true
-					}
-					x.done()
-				}
-			}
-		}
-		x.s.Tick(&x.fx)
-		x.done()
-	}
-}
-
-func TestModel(t *testing.T) {
-	ops := 0
-	rapid.Check(t, func(t *rapid.T) {
-		x := &machine{t: t, woken: map[*Consumer]bool{}, ops: &ops, now: 1000, held: map[uint64]int64{}}
-		x.timed, x.letters = rapid.Bool().Draw(t, "timed"), rapid.Bool().Draw(t, "letters")
-		set := Settings{DeadLetters: x.letters}
-		if x.timed && rapid.IntRange(0, 2).Draw(t, "ttl") == 0 {
-			set.TTL = new(int64)
-			*set.TTL = int64(rapid.IntRange(0, 150).Draw(t, "ttl"))
-		}
-		if !x.timed && rapid.IntRange(0, 2).Draw(t, "limited") == 0 {
-			set.Refuse, set.MaxMessages = true, new(int64)
-			*set.MaxMessages = int64(rapid.IntRange(0, 100).Draw(t, "most"))
-		}
-		if rapid.Bool().Draw(t, "counts") {
-			set.Counts, set.DeliveryLimit = true, int64(rapid.IntRange(0, 3).Draw(t, "deliveries"))
-			set.RetryFailed, set.RetryReturned = rapid.Bool().Draw(t, "retry failed"), rapid.IntRange(0, 2).Draw(t, "retry returned") == 0
-			set.RetryLimit, set.Parks = int64(rapid.IntRange(0, 2).Draw(t, "retries")), rapid.Bool().Draw(t, "parks")
-		}
-		x.ranked = rapid.IntRange(0, 2).Draw(t, "ranked") == 0
-		if rapid.IntRange(0, 2).Draw(t, "prioritized") == 0 {
-			x.lanes = rapid.IntRange(1, 5).Draw(t, "highest")
-			x.s.Prioritize(uint8(x.lanes))
-		}
-		if rapid.IntRange(0, 2).Draw(t, "holds") == 0 {
-			set.ConsumerTimeout = int64(rapid.IntRange(1, 100).Draw(t, "timeout"))
-		}
-		set.Single = rapid.IntRange(0, 3).Draw(t, "single") == 0
-		set.Preempt = rapid.Bool().Draw(t, "preempt")
-		x.s.Configure(set)
-		x.m = model{until: map[uint64]int64{}, tries: map[uint64]Tries{}, state: map[uint64]uint32{}, redel: map[uint64]bool{}, owner: map[uint64]int{}, pers: map[uint64]bool{}}
-		t.Repeat(map[string]func(*rapid.T){"step": x.step})
-		x.t = t
-		x.s.Pause(false, &x.fx)
-		x.done()
-		// No wake-up may be lost: a consumer with credit drains the queue.
-		if x.s.set.Single {
-			for _, i := range x.live() {
-				x.s.Remove(x.consumers[i], &x.fx)
-			}
-		}
-		c := &Consumer{NoAck: true}
-		x.consumers = append(x.consumers, c)
-		x.s.Add(c, &x.fx)
-		x.done()
-		x.drain(t)
-		if n := x.s.Ready(); n > 0 {
-			t.Fatalf("%d messages are ready and nobody was woken for them", n)
-		}
-		for i := -1; i < len(x.consumers); i++ {
-			seqs := x.m.unackedOf(i)
-			x.s.Settle(x.consumer(i), seqs, &x.fx)
-			for _, seq := range seqs {
-				delete(x.m.state, seq)
-			}
-		}
-		x.s.Tick(&x.fx)
-		x.done()
-		if len(x.s.tries) > 0 {
-			t.Fatalf("an empty queue counts %v", x.s.tries)
-		}
-		if x.frozen != 0 {
-			t.Fatalf("%d runs outside of memory are left", x.frozen)
-		}
-		if len(x.s.slots.chunks)+len(x.s.slots.strays)+len(x.s.slots.rows.all) > 0 {
-			t.Fatalf("an empty queue keeps %d chunks, %d strays, %d slabs",
-				len(x.s.slots.chunks), len(x.s.slots.strays), len(x.s.slots.rows.all))
-		}
-	})
-	t.Logf("%d operations against the model", ops)
 }

@@ -480,6 +480,7 @@ func (s *State) Tick(fx *Effects) {
 		}
 		if stale {
 			s.distribute(fx)
+			s.dropHead(fx)
 		}
 	}
 	if s.Ready() == 0 && s.unacked == 0 {

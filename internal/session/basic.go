@@ -142,7 +142,7 @@ func (c *Conn) get(ch *channel, m *amqp.BasicGet) *amqp.Error {
 	if err != nil {
 		return err
 	}
-	q, d, left, ok, err := c.vhost.Get(c.actor.Load(), name, m.NoAck)
+	q, d, left, ok, err := c.vhost.Get(c.actor.Load(), name, m.NoAck, &ch.gets)
 	if err != nil {
 		return err
 	}

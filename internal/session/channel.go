@@ -2,6 +2,7 @@ package session
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/broker"
@@ -10,7 +11,8 @@ import (
 // channel is one AMQP channel.
 type channel struct {
 	id      uint16
-	closing bool // the server has sent channel.close and awaits the answer
+	closing bool        // the server has sent channel.close and awaits the answer
+	lost    atomic.Bool // the same, not by the reader, who has not seen it yet
 
 	lastQueue string // stands for an empty queue name
 	prefetch  int    // for new consumers
@@ -18,6 +20,7 @@ type channel struct {
 	confirm   confirm
 	tx        *transaction // nil: not transactional
 	getter    *source      // of the last basic.get
+	gets      getting
 
 	mu        sync.Mutex // guards what follows
 	closed    bool
@@ -89,6 +92,7 @@ func (c *Conn) openChannel(id uint16) *amqp.Error {
 		return e
 	}
 	ch := &channel{id: id}
+	ch.gets = getting{c, ch}
 	c.mu.Lock()
 	c.channels[id] = ch
 	c.mu.Unlock()
@@ -126,22 +130,22 @@ func (c *Conn) failChannel(ch *channel, e *amqp.Error) {
 	})
 }
 
+// endLost ends a channel that somebody else has closed.
+func (c *Conn) endLost(ch *channel) {
+	c.flush()
+	c.endChannel(ch)
+	if k := c.held.consumer; k != nil && k.ch == ch {
+		c.held.consumer = nil
+	}
+	ch.closing = true
+}
+
 // endChannel takes a channel's consumers away and returns its messages.
 func (c *Conn) endChannel(ch *channel) {
 	c.confirms.mu.Lock()
 	ch.confirm.closed = true
 	c.confirms.mu.Unlock()
-	ch.mu.Lock()
-	ch.closed = true
-	list := make([]*consumer, 0, len(ch.consumers))
-	for _, k := range ch.consumers {
-		k.gone = true
-		list = append(list, k)
-	}
-	clear(ch.consumers)
-	left := ch.unacked.takeUpTo(0, nil)
-	ch.starved = nil
-	ch.mu.Unlock()
+	list, left := ch.close()
 	for _, k := range list {
 		c.vhost.Cancel(&k.Consumer)
 	}
@@ -155,6 +159,21 @@ func (c *Conn) endChannel(ch *channel) {
 	}
 	c.settles.flush()
 	ch.content = content{}
+}
+
+// close lets nothing more out of the channel and returns its consumers and what
+// is outstanding.
+func (ch *channel) close() (list []*consumer, left []outstanding) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	ch.closed = true
+	for _, k := range ch.consumers {
+		k.gone = true
+		list = append(list, k)
+	}
+	clear(ch.consumers)
+	ch.starved = nil
+	return list, ch.unacked.takeUpTo(0, nil)
 }
 
 // forgetChannel frees the number of a closed channel.

@@ -206,6 +206,9 @@ func (c *Conn) frame(f amqp.Frame, rest []byte) (used int, err error) {
 		return 0, c.zero(f)
 	}
 	ch := c.channel(f.Channel)
+	if ch != nil && ch.lost.Load() && !ch.closing {
+		c.endLost(ch)
+	}
 	if ch != nil && ch.closing {
 		c.whileChannelCloses(ch, f)
 		return 0, nil

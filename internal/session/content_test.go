@@ -27,7 +27,7 @@ func TestContentInPieces(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := warrentest.Start(t)
-			p := open(t, b)
+			p := open(t, b, true)
 			p.send(t, "C 1: channel.open")
 			p.send(t, "C 1: queue.declare Queue=q")
 			p.send(t, "C 1: basic.consume Queue=q NoAck=true")
@@ -91,7 +91,7 @@ func TestContentInPieces(t *testing.T) {
 func TestMessageSizeLimit(t *testing.T) {
 	t.Parallel()
 	b := warrentest.Start(t)
-	p := open(t, b)
+	p := open(t, b, true)
 	p.send(t, "C 1: channel.open")
 	out := amqp.AppendMethod(nil, 1, &amqp.BasicPublish{RoutingKey: "q"})
 	const size = 17 << 20
@@ -115,7 +115,7 @@ func TestFanoutInOneRead(t *testing.T) {
 	t.Parallel()
 	const queues, messages = 300, 500 // more than twice what is gathered
 	b := warrentest.Start(t)
-	p := open(t, b)
+	p := open(t, b, true)
 	p.send(t, "C 1: channel.open")
 	var out []byte
 	for i := range queues {

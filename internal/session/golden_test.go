@@ -27,8 +27,8 @@ import (
 
 // The files in testdata are conversations: lines "C 1: queue.declare Queue=q"
 // are sent, lines "S 1: queue.declare-ok Queue=q" are what must come back, the
-// number being the channel (none: channel 0). Two connections are called C, S
-// and D, T. Lines "M: PUT /api/… {…}" are requests to the HTTP API and "N: 204 …"
+// number being the channel (none: channel 0). Connections are called C, S
+// and D, T and E, U, of a client that does not understand basic.cancel. Lines "M: PUT /api/… {…}" are requests to the HTTP API and "N: 204 …"
 // what it answers. The first name that the server makes up is called $1, the
 // second $2. Content is written as `content "body" DeliveryMode=2`. Lines that
 // begin with # are for the reader. Go test -rewrite writes the answers down.
@@ -74,24 +74,24 @@ func play(t *testing.T, script string) string {
 	lines := strings.SplitAfter(script, "\n")
 	for i, line := range lines {
 		switch {
-		case strings.HasPrefix(line, "S") || strings.HasPrefix(line, "T"):
+		case isAnswer(line):
 			continue // what comes is written below
 		case strings.HasPrefix(line, "N: "):
 			continue
 		case strings.HasPrefix(line, "M: "):
 			out.WriteString(line + manage(b, line))
 			continue
-		case strings.HasPrefix(line, "C") || strings.HasPrefix(line, "D"):
+		case strings.HasPrefix(line, "C") || strings.HasPrefix(line, "D") || strings.HasPrefix(line, "E"):
 			p := ends[line[0]]
 			if p == nil {
-				p = open(t, b)
+				p = open(t, b, line[0] != 'E')
 				ends[line[0]] = p
 			}
 			p.send(t, made.real(strings.TrimSpace(line)))
 		}
 		out.WriteString(line)
 		if next := i + 1; next < len(lines) && isAnswer(lines[next]) || *rewrite {
-			for _, name := range []byte("CD") {
+			for _, name := range []byte("CDE") {
 				if p := ends[name]; p != nil {
 					p.read(t, &out, &made, name+('S'-'C'), expected(lines[i+1:], name+('S'-'C')))
 				}
@@ -142,7 +142,7 @@ func manage(b *warrentest.Broker, line string) string {
 	return strings.TrimSpace(fmt.Sprintf("N: %d %s", status, answer)) + "\n"
 }
 
-func isAnswer(line string) bool { return strings.HasPrefix(line, "S") || strings.HasPrefix(line, "T") }
+func isAnswer(line string) bool { return line != "" && strings.Contains("STU", line[:1]) }
 
 // expected counts the answers of one connection that follow at once.
 func expected(lines []string, name byte) (n int) {
@@ -164,22 +164,22 @@ type peer struct {
 }
 
 // open connects and goes through the handshake.
-func open(t *testing.T, b *warrentest.Broker) *peer {
+func open(t *testing.T, b *warrentest.Broker, cancels bool) *peer {
 	t.Helper()
 	nc, err := b.Dial("", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return greet(t, nc)
+	return greet(t, nc, cancels)
 }
 
-// greet goes through the handshake.
-func greet(t *testing.T, nc net.Conn) *peer {
+// greet goes through the handshake, as a client that understands basic.cancel or does not.
+func greet(t *testing.T, nc net.Conn, cancels bool) *peer {
 	t.Helper()
 	t.Cleanup(func() { _ = nc.Close() })
 	p := &peer{nc, bufio.NewReader(nc)}
 	hello := []byte("AMQP\x00\x00\x09\x01")
-	caps := amqp.Table{{Key: "capabilities", Value: amqp.Table{{Key: "consumer_cancel_notify", Value: true}}}}
+	caps := amqp.Table{{Key: "capabilities", Value: amqp.Table{{Key: "consumer_cancel_notify", Value: cancels}}}}
 	for _, m := range []amqp.Method{
 		&amqp.ConnectionStartOk{ClientProperties: caps, Mechanism: "PLAIN", Response: []byte("\x00guest\x00guest"), Locale: "en_US"},
 		&amqp.ConnectionTuneOk{ChannelMax: 2047, FrameMax: 131072},

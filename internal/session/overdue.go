@@ -13,26 +13,17 @@ const maxVoid = 1 << 16
 
 // Overdue implements broker.Waker: the consumer is cancelled, what it did not
 // settle in time goes back, and its client is told, as RabbitMQ 4.3 does, by
-// basic.cancel. One that does not understand that is disconnected.
+// basic.cancel. One that does not understand that loses its channel.
 func (k *consumer) Overdue(_ *broker.Consumer, seqs []uint64) {
+	late := k.ch.takeLate(&k.source, seqs)
+	if len(late) == 0 {
+		return
+	}
 	_, ours := k.conn.detach(k.ch, k.Tag)
 	if ours {
 		k.conn.vhost.Cancel(&k.Consumer)
 	}
-	k.ch.mu.Lock()
-	tags := k.ch.unacked.late(&k.source, seqs)
-	late := seqs[:0]
-	for _, tag := range tags {
-		d, _ := k.ch.unacked.take(tag)
-		late = append(late, d.seq)
-	}
-	k.ch.void = append(k.ch.void, tags[:min(len(tags), maxVoid-len(k.ch.void))]...)
-	slices.Sort(k.ch.void)
-	k.ch.mu.Unlock()
-	if len(late) == 0 {
-		return
-	}
-	e := timedOut(k)
+	e := timedOut(k.ch, k.Timeout())
 	k.conn.log().Warn("deliveries were not settled in time: they go back, their consumer is cancelled", k.conn.attrs(k.ch, e)...)
 	k.queue.Fail(&k.Consumer, late)
 	switch {
@@ -40,13 +31,74 @@ func (k *consumer) Overdue(_ *broker.Consumer, seqs []uint64) {
 	case k.notify:
 		k.sendCancel()
 	default:
-		k.conn.Close(e.Code, e.Text)
+		k.conn.lose(k.ch, e)
 	}
 }
 
-func timedOut(k *consumer) *amqp.Error {
-	return amqp.ConnectionErrorf(amqp.CodePreconditionFailed, "delivery acknowledgement on channel %d timed out. Timeout value used: %d ms. "+
-		"This timeout value can be configured, see consumers doc guide to learn more", k.ch.id, k.Timeout())
+// getting is who gets messages of a channel by basic.get.
+type getting struct {
+	conn *Conn
+	ch   *channel
+}
+
+// Overdue implements broker.Waker: nobody can be cancelled, so the channel ends.
+func (g *getting) Overdue(k *broker.Consumer, seqs []uint64) {
+	g.ch.mu.Lock()
+	late := g.ch.unacked.late(func(src *source) bool { return src.consumer == nil && src.queue == k.Queue() }, seqs)
+	g.ch.mu.Unlock()
+	if len(late) > 0 {
+		g.conn.lose(g.ch, timedOut(g.ch, k.Timeout()))
+	}
+}
+
+// Wake implements broker.Waker.
+func (g *getting) Wake(*broker.Consumer) {}
+
+// Carry implements broker.Waker.
+func (g *getting) Carry(*broker.Consumer) {}
+
+// Cancelled implements broker.Waker.
+func (g *getting) Cancelled(*broker.Consumer) {}
+
+// lose closes a channel from outside the reader, which does the rest of it when
+// the client sends something on the channel: at the latest that it agrees.
+func (c *Conn) lose(ch *channel, e *amqp.Error) {
+	if ch.lost.Swap(true) {
+		return
+	}
+	c.log().Warn("channel closed: deliveries were not settled in time", c.attrs(ch, e)...)
+	list, left := ch.close()
+	for _, k := range list {
+		c.vhost.Cancel(&k.Consumer)
+	}
+	var back settles
+	for _, d := range left {
+		back.add(d, failed)
+	}
+	back.flush()
+	c.out.add(func(b []byte) []byte {
+		return amqp.AppendMethod(b, ch.id, &amqp.ChannelClose{ReplyCode: e.Code, ReplyText: e.ReplyText()})
+	})
+}
+
+func timedOut(ch *channel, timeout int64) *amqp.Error {
+	return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "delivery acknowledgement on channel %d timed out. Timeout value used: %d ms. "+
+		"This timeout value can be configured, see consumers doc guide to learn more", ch.id, timeout)
+}
+
+// takeLate takes those of the messages back that are outstanding; their tags may
+// still be settled.
+func (ch *channel) takeLate(src *source, seqs []uint64) (late []uint64) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	tags := ch.unacked.late(func(s *source) bool { return s == src }, seqs)
+	for _, tag := range tags {
+		d, _ := ch.unacked.take(tag)
+		late = append(late, d.seq)
+	}
+	ch.void = append(ch.void, tags[:min(len(tags), maxVoid-len(ch.void))]...)
+	slices.Sort(ch.void)
+	return late
 }
 
 // forgive reports whether a tag is overdue, alone or, with multiple, as the
@@ -67,14 +119,14 @@ func (ch *channel) forgive(tag uint64, multiple bool) bool {
 	return ok
 }
 
-// late lists the tags of those messages that are outstanding.
-func (u *unacked) late(src *source, seqs []uint64) (tags []uint64) {
+// late lists the tags of those messages of some sources that are outstanding.
+func (u *unacked) late(of func(*source) bool, seqs []uint64) (tags []uint64) {
 	wanted := make(map[uint64]bool, len(seqs))
 	for _, seq := range seqs {
 		wanted[seq] = true
 	}
 	for _, tag := range u.tags(0) {
-		if d, _ := u.peek(tag); d.src == src && wanted[d.seq] {
+		if d, _ := u.peek(tag); wanted[d.seq] && of(d.src) {
 			tags = append(tags, tag)
 		}
 	}

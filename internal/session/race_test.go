@@ -23,7 +23,7 @@ func TestOthersInterfere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, other := greet(t, nc), open(t, b)
+		p, other := greet(t, nc, true), open(t, b, true)
 		name := nc.LocalAddr().String() + " -> " + nc.RemoteAddr().String()
 		_, _ = other.nc.Write(amqp.AppendMethod(nil, 1, &amqp.ChannelOpen{}))
 		var wg sync.WaitGroup

@@ -17,8 +17,9 @@ const (
 	// gatherReads is how many reads a batch is at most.
 	gatherReads = 64
 	// consumeGrace is how long a consume-ok waits for what comes behind its
-	// basic.consume. RabbitMQ's takes about as long, by way of the queue.
-	consumeGrace = 500 * time.Microsecond
+	// basic.consume, when nothing does. RabbitMQ's takes a while by way of the
+	// queue, and longer on a machine with much to do.
+	consumeGrace = 2 * time.Millisecond
 )
 
 // window is the bytes that were read and not yet taken. While the reader waits
@@ -122,6 +123,9 @@ func (c *Conn) read() (int, error) {
 // readBehind reads when a consume-ok is held back: what the client has sent
 // behind its basic.consume mostly comes at once, and may be an error.
 func (c *Conn) readBehind() (int, error) {
+	if c.raw != nil {
+		_ = c.raw.Control(quickAck)
+	}
 	_ = c.nc.SetReadDeadline(time.Now().Add(consumeGrace)) //nolint:forbidigo // a socket's deadline is wall-clock time
 	n, err := c.read()
 	c.held.patient = false
@@ -135,6 +139,12 @@ func (c *Conn) readBehind() (int, error) {
 	c.sendHeld()
 	c.speak()
 	return c.read()
+}
+
+// quickAck has the kernel say that it has got what came: a client that has not set
+// TCP_NODELAY sends no more before that, and a held answer does not say it.
+func quickAck(fd uintptr) {
+	_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK, 1)
 }
 
 // tryRead reads once; false: there is nothing, and the read is to wait.

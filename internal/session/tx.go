@@ -39,7 +39,7 @@ func (c *Conn) publishLater(ch *channel, m *broker.Message, mandatory bool) *amq
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed,
 			"transaction exceeds %d messages or %d bytes; commit more often", MaxTransactionMessages, MaxTransactionBytes)
 	}
-	if err := c.publisher().Check(m.Exchange); err != nil {
+	if err := c.publisher().CheckHeld(m); err != nil {
 		return err
 	}
 	t.bytes += size
@@ -133,10 +133,14 @@ func (c *Conn) commit(ch *channel) *amqp.Error {
 		c.settles.add(s.outstanding, s.fate)
 	}
 	c.settles.flushWith(pub)
+	var invalid *amqp.Error
 	for i := range t.publishes {
 		p := &t.publishes[i]
-		// An exchange that went since then routes nothing, as with RabbitMQ.
-		if err := c.route(ch, &p.message, p.mandatory); err != nil && p.mandatory {
+		switch err := c.route(ch, &p.message, p.mandatory); {
+		case err == nil:
+		case err.Code == amqp.CodePreconditionFailed:
+			invalid = err.At(amqp.IDTxCommit)
+		case p.mandatory: // an exchange that went since then routes nothing, as with RabbitMQ
 			c.sendReturn(ch, &p.message)
 		}
 	}
@@ -150,6 +154,9 @@ func (c *Conn) commit(ch *channel) *amqp.Error {
 	}
 	if c.confirms.refusals.count > refused {
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "partial tx completion")
+	}
+	if invalid != nil {
+		return invalid
 	}
 	ch.mu.Lock()
 	ch.mode.uncommitted = uncommitted{}

@@ -81,7 +81,7 @@ func (c *crowd) consume(n *node) {
 		if c.stop.Load() {
 			return
 		}
-		q, d, _, ok, err := n.vhost.Get(n.actor, crowded, false)
+		q, d, _, ok, err := n.vhost.Get(n.actor, crowded, false, nil)
 		if err != nil {
 			panic(err)
 		}

@@ -102,7 +102,7 @@ func dedupCheck(fs *vfs.Mem, now func() time.Time, confirmed []atomic.Bool) erro
 	for _, name := range []string{"once", "plain"} {
 		seen := map[uint64]bool{}
 		for {
-			_, d, _, ok, err := n.vhost.Get(n.actor, name, false)
+			_, d, _, ok, err := n.vhost.Get(n.actor, name, false, nil)
 			if err != nil && err.Code != amqp.CodeNotFound {
 				return err
 			}

@@ -84,7 +84,7 @@ func (d *delays) publish(n *node, p *broker.Publisher, r *mrand.Rand) error {
 // take settles some of what has come.
 func (d *delays) take(n *node, r *mrand.Rand) error {
 	for range r.IntN(30) {
-		q, m, _, ok, err := n.vhost.Get(n.actor, "out", false)
+		q, m, _, ok, err := n.vhost.Get(n.actor, "out", false, nil)
 		if err != nil || !ok {
 			return nil //nolint:nilerr // the node may have ended
 		}
@@ -146,7 +146,7 @@ func (d *delays) recover(n *node, graceful bool) error {
 		}
 	}
 	for {
-		_, m, _, ok, err := n.vhost.Get(n.actor, "out", false)
+		_, m, _, ok, err := n.vhost.Get(n.actor, "out", false, nil)
 		if err != nil {
 			return err
 		}

@@ -98,7 +98,7 @@ func (n *node) look() (*seen, error) {
 		n.server.Broker().ExpireDue()
 		s.queues[q.Name] = nil
 		for {
-			_, d, _, ok, err := n.vhost.Get(n.actor, q.Name, false)
+			_, d, _, ok, err := n.vhost.Get(n.actor, q.Name, false, nil)
 			if err != nil {
 				return nil, err
 			}

@@ -79,7 +79,7 @@ func (x *retrying) publish(p *broker.Publisher, r *mrand.Rand) error {
 // work takes messages, settles some of them and gives the others back.
 func (x *retrying) work(n *node, r *mrand.Rand) error {
 	for range r.IntN(20) {
-		q, d, _, ok, err := n.vhost.Get(n.actor, "work", false)
+		q, d, _, ok, err := n.vhost.Get(n.actor, "work", false, nil)
 		if err != nil || !ok {
 			return nil //nolint:nilerr // the node may have ended
 		}
@@ -111,7 +111,7 @@ func (x *retrying) work(n *node, r *mrand.Rand) error {
 // known.
 func (x *retrying) drain(n *node, graceful bool) error {
 	for {
-		q, d, _, ok, err := n.vhost.Get(n.actor, "work", false)
+		q, d, _, ok, err := n.vhost.Get(n.actor, "work", false, nil)
 		if err != nil {
 			return err
 		}
@@ -127,7 +127,7 @@ func (x *retrying) drain(n *node, graceful bool) error {
 	}
 	seen := map[uint64]bool{}
 	for {
-		_, d, _, ok, err := n.vhost.Get(n.actor, "work.parked", false)
+		_, d, _, ok, err := n.vhost.Get(n.actor, "work.parked", false, nil)
 		if err != nil && err.Code != amqp.CodeNotFound {
 			return err
 		}

@@ -384,7 +384,7 @@ func (l *life) delivered(q *modelQueue, d *queue.Delivery) *place {
 func (l *life) get(q *modelQueue) {
 	noAck := l.r.IntN(3) == 0
 	for range 1 + l.r.IntN(8) {
-		_, d, _, ok, err := l.vhost.Get(l.actor, q.name, noAck)
+		_, d, _, ok, err := l.vhost.Get(l.actor, q.name, noAck, nil)
 		if err != nil {
 			l.fail("get: %w", asError(err))
 			return

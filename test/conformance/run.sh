@@ -3,6 +3,7 @@
 #   test/conformance/run.sh [SUITE...]   without arguments all: seed-programs go-amqp091 go-streadway amqp-tools rabbitmqadmin malformed
 # CONFORMANCE  the suites (default ../shared/conformance beside the project)
 # AMQP_PORT, MGMT_PORT  where the Warren listens (7290, 7291)
+# Installs what is missing from Debian: curl, pika, librabbitmq's programs, and the script out of rabbitmq-server's package.
 # Ends with a table: passed, failed, skipped, and RabbitMQ 4.3.6's own count. Exit code 1: a suite passed less than RabbitMQ.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -63,13 +64,56 @@ again() { # again SUITE: did chance decide?
 	esac
 }
 
+installed= # the index of packages is new
+index() {
+	[ -z "$installed" ] || return 0
+	$sudo apt-get update -qq
+	installed=1
+}
+
+need() { # need PROGRAM PACKAGE
+	command -v "$1" >/dev/null && return
+	index
+	DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "$2" >/dev/null
+	echo "installed: $2"
+}
+
+admin() { # rabbitmqadmin, without the broker that it comes with
+	[ -n "${RABBITMQADMIN:-}" ] && return
+	RABBITMQADMIN=${XDG_CACHE_HOME:-$HOME/.cache}/warren-test/rabbitmqadmin
+	export RABBITMQADMIN
+	[ -s "$RABBITMQADMIN" ] && return
+	index
+	(
+		mkdir "$work/deb" && cd "$work/deb"
+		apt-get download -qq rabbitmq-server
+		dpkg -x ./*.deb .
+		mkdir -p "$(dirname "$RABBITMQADMIN")"
+		cp usr/lib/rabbitmq/lib/rabbitmq_server-*/plugins/rabbitmq_management-*/priv/www/cli/rabbitmqadmin "$RABBITMQADMIN"
+	)
+	echo "taken out of its package: $RABBITMQADMIN"
+}
+
+setup() { # setup SUITE
+	case $1 in
+	seed-programs) /usr/bin/python3 -c 'import pika' 2>/dev/null || need pika-is-no-program python3-pika ;;
+	amqp-tools) need amqp-publish amqp-tools ;;
+	rabbitmqadmin) admin ;;
+	esac
+}
+
+sudo=
+[ "$(id -u)" = 0 ] || sudo=sudo
 make -s -C "$root" build
 mkdir -p "$W"
 all=("$@")
 [ $# -gt 0 ] || all=(seed-programs go-amqp091 go-streadway amqp-tools rabbitmqadmin malformed)
+need python3 python3
+need curl curl
 table=() worse=0
 for suite in "${all[@]}"; do
 	[ -n "${theirs[$suite]:-}" ] || { echo "no suite $suite; there are: ${!theirs[*]}" >&2; exit 2; }
+	setup "$suite"
 	echo "--- $suite"
 	start "$suite"
 	run "$suite" || true

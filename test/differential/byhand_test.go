@@ -68,6 +68,7 @@ func byHand() (list []*script) {
 			on(0, 1, &amqp.BasicConsume{Queue: "q1", ConsumerTag: "t1"}),
 			on(0, 1, settle{pick: 4, how: "reject", requeue: true}), on(0, 1, settle{pick: 1, how: "nack", multiple: true, requeue: true}),
 		},
+		quorumLetters(),
 		{ // bytes of bodies
 			on(0, 1, &amqp.QueueDeclare{Queue: "q1", Arguments: amqp.Table{{Key: "x-max-length-bytes", Value: int32(10)}}}),
 			on(0, 1, sized(4)), on(0, 1, sized(6)), on(0, 1, &amqp.QueueDeclare{Queue: "q1", Passive: true}), on(0, 1, sized(1)),
@@ -99,6 +100,21 @@ func selfDying(length int32) []op {
 		on(0, 1, plain(5)), on(0, 1, &amqp.BasicConsume{Queue: "q1", ConsumerTag: "t1"}), on(0, 1, plain(6)), on(0, 1, plain(7)),
 		on(0, 1, settle{pick: 1, how: "nack"}), on(0, 1, settle{pick: 1, how: "nack", requeue: true}), on(0, 1, settle{pick: 0, how: "nack"}),
 		on(0, 2, &amqp.ConfirmSelect{}), on(0, 2, plain(8)), on(0, 1, hangUp{}),
+	}
+}
+
+// quorumLetters are dead letters of a quorum queue.
+func quorumLetters() []op {
+	q := quorum("q1")
+	q.Arguments = append(q.Arguments, letters("q2", 0)...)
+	q.Arguments = append(q.Arguments, amqp.Field{Key: "x-max-length", Value: int32(3)})
+	return []op{
+		on(0, 1, q), on(0, 1, &amqp.QueueDeclare{Queue: "q2"}), on(0, 1, plain(1)), on(0, 1, plain(2)), on(0, 1, plain(3)),
+		on(0, 1, &amqp.BasicConsume{Queue: "q1", ConsumerTag: "t1"}), on(0, 1, settle{pick: 0, how: "reject"}), on(0, 1, settle{pick: 0, how: "nack"}),
+		on(0, 1, settle{pick: 0, how: "reject", requeue: true}), on(0, 1, settle{pick: 0, how: "reject"}), on(0, 1, &amqp.BasicCancel{ConsumerTag: "t1"}),
+		on(0, 1, plain(4)), on(0, 1, plain(5)), on(0, 1, plain(6)), on(0, 1, plain(7)), on(0, 1, plain(8)),
+		on(0, 1, &amqp.BasicGet{Queue: "q2"}), on(0, 1, settle{pick: 0, how: "reject", requeue: true}), on(0, 1, &amqp.BasicConsume{Queue: "q2", ConsumerTag: "t2"}),
+		on(0, 1, &amqp.BasicConsume{Queue: "q1", ConsumerTag: "t1"}), on(0, 1, settle{pick: 0, how: "reject"}), on(0, 1, settle{pick: 1, how: "reject"}),
 	}
 }
 

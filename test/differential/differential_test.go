@@ -49,11 +49,11 @@ func TestDifferential(t *testing.T) {
 		b.ownVhost(t)
 	}
 	list := seeds(t)
-	var kept pair
 	c := &comparison{warren: warren, rabbit: rabbit, found: map[string][]uint64{}, explained: map[string]int{}}
 	if os.Getenv("SEED") == "" {
 		for i, s := range byHand() {
-			if d := c.compare(s, slowly, &kept); d != nil {
+			// Of one connection RabbitMQ would remember what type a queue had.
+			if d := c.compare(s, slowly, &pair{}); d != nil && d.explain(s) == "" {
 				t.Errorf("conversation %d\n%s%s", i+1, d.script(s, false), d)
 			}
 		}

@@ -54,6 +54,8 @@ func (d *difference) explain(s *script) string {
 	switch {
 	case s.bcc() && strings.Contains(d.warren+d.rabbit, "x-death"):
 		return "dead letters are not routed by BCC"
+	case s.bcc() && s.letters() && w != r && counts.ReplaceAllString(w, "") == counts.ReplaceAllString(r, ""):
+		return "dead letters are not routed by BCC"
 	case argument.FindString(w) != "" && argument.FindString(w) == argument.FindString(r):
 		return "tables, arrays and decimals in texts"
 	case s.quorum() && strings.Contains(r, "declare-ok") && consumers.ReplaceAllString(r, "") == consumers.ReplaceAllString(w, ""):
@@ -62,6 +64,8 @@ func (d *difference) explain(s *script) string {
 		return "x-delivery-limit on classic queues"
 	case strings.Contains(w, "declare-ok") && strings.Contains(r, `unsupported queue version '1'`):
 		return "x-queue-version 1"
+	case s.quorum() && strings.Contains(r, "x-death") && withoutTallies(d.warren) == withoutTallies(d.rabbit):
+		return "dead letters of quorum queues in quorum queues keep their counts"
 	case d.toOthers(s):
 		return "what a connection that ends has not acknowledged goes to its other channels"
 	case strings.Contains(w, "Invalid x-match field type") && strings.Contains(r, "Invalid x-match field type"):
@@ -86,6 +90,9 @@ func (d *difference) toOthers(s *script) bool {
 			return slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) })
 		})
 	}
+	if d.op == nil && s.quorum() && sorted(tallies.ReplaceAllString(d.warren, "")) == sorted(tallies.ReplaceAllString(d.rabbit, "")) {
+		return true // it was counted, and came back later
+	}
 	if d.op == nil && len(rabbit) == 0 && s.has(func(o op) bool { c, ok := o.do.(*amqp.BasicConsume); return ok && c.NoAck }) {
 		return all(warren, "basic.get-ok", "Redelivered=true")
 	}
@@ -106,6 +113,12 @@ func (d *difference) only() (warren, rabbit []string) {
 	return warren, rabbit
 }
 
+// withoutTallies leaves out what RabbitMQ says in dead letters of how often they
+// were delivered before they died.
+func withoutTallies(text string) string {
+	return strings.ReplaceAll(tally.ReplaceAllString(text, ""), ", }", "}")
+}
+
 func sorted(lines string) string {
 	list := strings.Split(lines, "\n")
 	slices.Sort(list)
@@ -122,12 +135,22 @@ func (s *script) bcc() bool {
 
 var (
 	counts    = regexp.MustCompile(` MessageCount=\d+`)
+	tallies   = regexp.MustCompile(` MessageCount=\d+|x-(acquired|delivery)-count:long:\d+|Redelivered=true`)
+	tally     = regexp.MustCompile(`x-(acquired|delivery)-count:long:\d+(, )?`)
 	consumers = regexp.MustCompile(` ConsumerCount=\d+`)
 )
 
 // expires reports whether messages of the script have an expiration.
 func (s *script) expires() bool {
 	return s.has(func(o op) bool { p, ok := o.do.(publish); return ok && p.props.Expiration != "" })
+}
+
+// letters reports whether queues of the script have dead letters.
+func (s *script) letters() bool {
+	return s.has(func(o op) bool {
+		d, ok := o.do.(*amqp.QueueDeclare)
+		return ok && strings.Contains(describe(d), "x-dead-letter-exchange")
+	})
 }
 
 func (s *script) quorum() bool {

@@ -224,7 +224,7 @@ func (p *player) settle(o op) {
 	for range 20 {
 		calm(p.quiet, open...)
 		begun := time.Now()
-		if s := p.conns[o.conn]; s == nil || !s.c.barrier(o.channel) {
+		if s := p.conns[o.conn]; s == nil || s.channels[o.channel] == nil || !s.c.barrier(o.channel) {
 			if s := p.conns[caretaker]; s == nil || !s.c.barrier(1) {
 				return
 			}
@@ -335,9 +335,9 @@ func (p *player) leftovers() (string, error) {
 			}
 			_ = s.c.nc.Close()
 			p.conns[i] = nil
+			p.settle(op{conn: caretaker, channel: 1}) // one after the other: what comes back may depend on it
 		}
 	}
-	p.settle(op{conn: caretaker, channel: 1})
 	var b strings.Builder
 	for _, q := range p.s.queues {
 		for range 12 {
@@ -365,9 +365,23 @@ func (p *player) tidy() {
 			_ = s.c.nc.Close()
 		}
 	}
+	for end := time.Now().Add(patience); !p.remove() && time.Now().Before(end); {
+		time.Sleep(p.quiet)
+	}
+	for _, o := range p.s.ops {
+		if m, ok := o.do.(manage); ok && m.method == http.MethodPut {
+			p.b.http(http.MethodDelete, p.b.path(m), "")
+			time.Sleep(5 * p.quiet) // in the background again
+		}
+	}
+}
+
+// remove deletes what the script declared. False: it was refused, since an exclusive queue's connection has not
+// ended yet.
+func (p *player) remove() bool {
 	s, _, err := p.open(op{conn: caretaker, channel: 1})
 	if err != nil {
-		return
+		return false
 	}
 	for _, q := range slices.Concat(p.s.queues, p.queue) {
 		s.c.send(1, &amqp.QueueDelete{Queue: q, NoWait: true})
@@ -379,15 +393,10 @@ func (p *player) tidy() {
 	if s.c.await(1, amqp.IDBasicQosOk) != nil {
 		_ = s.c.nc.Close()
 		p.conns[caretaker] = nil
-	} else {
-		p.taken()
+		return false
 	}
-	for _, o := range p.s.ops {
-		if m, ok := o.do.(manage); ok && m.method == http.MethodPut {
-			p.b.http(http.MethodDelete, p.b.path(m), "")
-			time.Sleep(5 * p.quiet) // in the background again
-		}
-	}
+	p.taken()
+	return p.conns[caretaker] != nil && s.channels[1] != nil
 }
 
 // path is that of a request, in the broker's vhost.
