@@ -59,7 +59,7 @@ func (c *Conn) confirmed(b *confirmBatch) func(error) {
 	}
 }
 
-// sendConfirms acknowledges a batch: one method a channel. A channel that has
+// sendConfirms acknowledges a batch: many with one method a channel. A channel that has
 // been closed gets none. Confirms.mu is held.
 func (c *Conn) sendConfirms(b *confirmBatch) {
 	c.out.add(func(buf []byte) []byte {
@@ -73,7 +73,7 @@ func (c *Conn) sendConfirms(b *confirmBatch) {
 			case b.nacks != nil:
 				buf = b.appendMixed(buf, t)
 			default:
-				buf = amqp.AppendAck(buf, t.channel, t.upTo, t.upTo-t.from > 1)
+				buf = t.appendAcks(buf)
 			}
 		}
 		return buf
@@ -81,6 +81,23 @@ func (c *Conn) sendConfirms(b *confirmBatch) {
 	if b.err == nil {
 		b.timed.done(c.cfg.Registry)
 	}
+}
+
+// singly is how many publishes are confirmed each by itself: clients that keep
+// a map of what is unconfirmed (amqp091-go) walk all of it for basic.ack with
+// multiple.
+const singly = 16
+
+// appendAcks acknowledges all publishes of t.
+func (t *confirmTag) appendAcks(buf []byte) []byte {
+	from := t.from
+	if t.upTo-from > singly {
+		return amqp.AppendAck(buf, t.channel, t.upTo, true)
+	}
+	for ; from < t.upTo; from++ {
+		buf = amqp.AppendAck(buf, t.channel, from+1, false)
+	}
+	return buf
 }
 
 // refusals are publishes for which queues had no room.

@@ -27,3 +27,20 @@ func TestMixedConfirms(t *testing.T) {
 		t.Errorf("got %x, want %x", got, want)
 	}
 }
+
+// TestConfirms: few publishes are confirmed one by one, many at once.
+func TestConfirms(t *testing.T) {
+	t.Parallel()
+	var want []byte
+	for tag := uint64(11); tag <= 10+singly; tag++ {
+		want = amqp.AppendAck(want, 1, tag, false)
+	}
+	few := confirmTag{channel: 1, from: 10, upTo: 10 + singly}
+	if got := few.appendAcks(nil); !bytes.Equal(got, want) {
+		t.Errorf("few: got %x\nwant %x", got, want)
+	}
+	many := confirmTag{channel: 1, from: 10, upTo: 11 + singly}
+	if got, want := many.appendAcks(nil), amqp.AppendAck(nil, 1, 11+singly, true); !bytes.Equal(got, want) {
+		t.Errorf("many: got %x\nwant %x", got, want)
+	}
+}
