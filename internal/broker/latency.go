@@ -26,15 +26,19 @@ func (q *Queue) took() *queueLatency {
 	}
 }
 
-// Latency adds what is known of the queue's latencies to summaries; false:
-// nothing is.
+// Latency adds what is known of the queue's latencies to summaries, if they are
+// not nil; false: nothing is.
 func (q *Queue) Latency(published, acked *latency.Summary) bool {
 	l := q.latency.Load()
 	if l == nil {
 		return false
 	}
-	published.Read(&l.published)
-	acked.Read(&l.acked)
+	if published != nil {
+		published.Read(&l.published)
+	}
+	if acked != nil {
+		acked.Read(&l.acked)
+	}
 	return true
 }
 

@@ -109,26 +109,27 @@ func (m *Summary) Recent() uint64 { return m.total }
 // Quantile is what a share q of the recent times did not exceed; 0 when there
 // are none.
 func (m *Summary) Quantile(q float64) time.Duration {
-	if m.total == 0 {
-		return 0
-	}
-	rank := q * float64(m.total)
-	below := 0.0
-	last := 0.0
-	for i, n := range m.recent {
+	var at [1]time.Duration
+	m.Quantiles([]float64{q}, at[:])
+	return at[0]
+}
+
+// Quantiles is Quantile for several shares, ascending, into a slice of as many.
+func (m *Summary) Quantiles(shares []float64, into []time.Duration) {
+	clear(into)
+	below, i := 0.0, 0
+	for b, n := range m.recent {
 		if n == 0 {
 			continue
 		}
-		from, to := bounds(i)
-		last = to
-		if below+float64(n) >= rank {
-			at := from + (to-from)*max(rank-below, 0)/float64(n)
-			return time.Duration(at * float64(time.Microsecond))
+		from, to := bounds(b)
+		for ; i < len(shares) && below+float64(n) >= shares[i]*float64(m.total); i++ {
+			at := from + (to-from)*max(shares[i]*float64(m.total)-below, 0)/float64(n)
+			into[i] = time.Duration(at * float64(time.Microsecond))
 		}
 		below += float64(n)
 	}
-	return time.Duration(last * float64(time.Microsecond))
 }
 
 // Shown are the quantiles that are told where there is no room for all.
-func Shown() []float64 { return []float64{0.5, 0.95, 0.99, 0.999} }
+func Shown() [4]float64 { return [4]float64{0.5, 0.95, 0.99, 0.999} }

@@ -2,7 +2,9 @@ package metrics
 
 import (
 	"strconv"
+	"time"
 
+	"github.com/warrenmq/warren/internal/broker"
 	"github.com/warrenmq/warren/internal/latency"
 )
 
@@ -17,22 +19,22 @@ const (
 // samples there are no quantiles.
 func (p *page) summary(name string, labels []byte, m *latency.Summary) {
 	if m.Recent() > 0 {
-		for _, q := range latency.Shown() {
-			value := strconv.FormatFloat(q, 'g', -1, 64)
-			p.value(name, appendLabel(labels, "quantile", value), m.Quantile(q).Seconds())
+		shares := latency.Shown()
+		var at [4]time.Duration
+		m.Quantiles(shares[:], at[:])
+		for i, q := range shares {
+			b := append(p.labels[:0], '{')
+			if len(labels) > 0 {
+				b = append(append(b[:0], labels[:len(labels)-1]...), ',')
+			}
+			b = append(b, `quantile="`...)
+			b = strconv.AppendFloat(b, q, 'g', -1, 64)
+			p.labels = append(b, '"', '}')
+			p.value(name, p.labels, at[i].Seconds())
 		}
 	}
 	p.value(name+"_sum", labels, m.Sum.Seconds())
 	p.value(name+"_count", labels, float64(m.Count))
-}
-
-// appendLabel returns labels with one more.
-func appendLabel(labels []byte, name, value string) []byte {
-	if len(labels) == 0 {
-		return appendLabels(nil, name, value)
-	}
-	b := append(append(append([]byte(nil), labels[:len(labels)-1]...), ','), name...)
-	return append(append(append(b, '=', '"'), value...), '"', '}')
 }
 
 // latencies writes those of the node as a whole.
@@ -56,7 +58,7 @@ func (p *page) objectLatencies() {
 		p.head("exchange_publish_latency_seconds", summary, "How long a publish to an exchange took, "+ofPublish+ofSamples)
 		for _, v := range p.vhosts() {
 			for _, x := range v.Exchanges() {
-				m := &p.summaries[0]
+				m := &p.times
 				if x.Latency(m); m.Count > 0 {
 					p.summary("exchange_publish_latency_seconds", appendLabels(nil, "vhost", v.Wire(), "exchange", x.Name), m)
 				}
@@ -67,23 +69,27 @@ func (p *page) objectLatencies() {
 	if !p.wants("queue_latency_metrics") {
 		return
 	}
-	p.queueLatencies("queue_publish_latency_seconds", "How long a publish to a queue took, "+ofPublish+ofSamples, 0)
-	p.queueLatencies("queue_ack_latency_seconds", "How long clients took to acknowledge a message of a queue, "+ofAck+ofSamples, 1)
+	p.queueLatencies("queue_publish_latency_seconds", "How long a publish to a queue took, "+ofPublish+ofSamples,
+		func(q *broker.Queue, m *latency.Summary) bool { return q.Latency(m, nil) })
+	p.queueLatencies("queue_ack_latency_seconds", "How long clients took to acknowledge a message of a queue, "+ofAck+ofSamples,
+		func(q *broker.Queue, m *latency.Summary) bool { return q.Latency(nil, m) })
 }
 
-// queueLatencies writes, of each queue that has any, how long publishes took,
-// which 0, or acknowledgements, which 1.
-func (p *page) queueLatencies(name, help string, which int) {
+// queueLatencies writes one latency of each queue that has any.
+func (p *page) queueLatencies(name, help string, read func(*broker.Queue, *latency.Summary) bool) {
 	p.head(name, summary, help)
+	m := &p.times
+	var labels []byte
 	for _, v := range p.vhosts() {
 		for q := range v.EachQueue() {
-			if !q.Latency(&p.summaries[0], &p.summaries[1]) {
+			if !read(q, m) {
 				continue
 			}
-			if m := &p.summaries[which]; m.Count > 0 {
-				p.summary(name, appendLabels(nil, "vhost", v.Wire(), "queue", q.Name), m)
+			if m.Count > 0 {
+				labels = appendLabels(labels[:0], "vhost", v.Wire(), "queue", q.Name)
+				p.summary(name, labels, m)
 			}
-			p.summaries = [2]latency.Summary{}
+			*m = latency.Summary{}
 		}
 	}
 }

@@ -104,8 +104,9 @@ type page struct {
 	prefix string
 	req    *Request
 
-	summaries [2]latency.Summary // of the object that is being written; zero between objects
-	messages  map[string]int     // of vhosts, by the names on the wire; filled by global
+	times    latency.Summary // of the object that is being written; zero between objects
+	labels   []byte          // of one of its quantiles
+	messages map[string]int  // of vhosts, by the names on the wire; filled by global
 }
 
 const buffer = 64 << 10
