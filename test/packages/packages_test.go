@@ -52,6 +52,15 @@ func made(t *testing.T, pattern string) string {
 	if best == "" {
 		absent(t, "a package "+pattern)
 	}
+	sources, err := filepath.Glob(filepath.Join("..", "..", "dist", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range sources {
+		if info, err := os.Stat(path); err == nil && info.ModTime().After(when) {
+			absent(t, "a package made after "+path)
+		}
+	}
 	path, err := filepath.Abs(best)
 	if err != nil {
 		t.Fatal(err)
