@@ -229,7 +229,7 @@ func (p *player) settle(o op) {
 				return
 			}
 		}
-		if time.Since(begun) < p.quiet*2/3 {
+		if took := time.Since(begun); took < p.quiet*2/3 || took >= patience { // of a channel that says nothing no more is expected
 			return
 		}
 	}
