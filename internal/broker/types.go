@@ -96,8 +96,11 @@ func queueType(args amqp.Table) string {
 func (v *Vhost) checkTypeName(d *QueueDeclare) *amqp.Error {
 	if value, ok := d.Arguments.Get("x-queue-type"); ok {
 		if reason := checkType(value, nil); reason != "" {
-			if name, ok := value.(string); ok && d.generated {
-				return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "unknown queue type '%s'", name)
+			switch value.(type) {
+			case string, bool: // which RabbitMQ looks up for a name that it makes up
+				if d.generated {
+					return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "unknown queue type '%v'", value)
+				}
 			}
 			return v.invalidArgument(d.Name, "x-queue-type", reason)
 		}
