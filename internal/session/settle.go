@@ -97,24 +97,36 @@ func (c *Conn) settle(ch *channel, tag uint64, multiple bool, what fate) *amqp.E
 	if ch.starved != nil {
 		c.feed(ch)
 	}
-	if known && what == acked {
-		ch.did.Acked += uint64(len(c.taken))
+	if known {
+		c.heed(ch, what)
 	}
 	ch.mu.Unlock()
 	if !known {
 		return unknownTag(tag)
 	}
-	c.got.listen.other = c.got.listen.other || what != acked
 	for i := range c.taken {
 		d := &c.taken[i]
 		if d.at.messages() > 0 && what == acked {
 			c.timeAck(d)
 		}
-		c.got.listen.heard(d.src.prefetch)
-		c.got.hungry = c.got.hungry || !d.src.busy()
 		c.settles.add(*d, what)
 	}
 	return nil
+}
+
+// heed notes what the settling of c.taken says about the client; ch.mu is held.
+func (c *Conn) heed(ch *channel, what fate) {
+	g := &c.got
+	if what == acked {
+		ch.did.Acked += uint64(len(c.taken))
+	} else {
+		g.listen.other = true
+	}
+	for i := range c.taken {
+		src := c.taken[i].src
+		g.listen.heard(src.prefetch)
+		g.hungry = g.hungry || !src.busy()
+	}
 }
 
 // feed wakes the consumers that waited for the channel's prefetch; ch.mu is

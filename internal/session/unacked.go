@@ -16,7 +16,7 @@ type source struct {
 }
 
 // busy reports whether the client has so much of its prefetch in hand that it
-// will not miss what it may get more, for a moment.
+// will not miss what it may get more, for a moment; channel.mu is held.
 func (s *source) busy() bool { return s.prefetch >= patientFrom && 8*s.live >= 7*s.prefetch }
 
 // outstanding is one delivery that is not settled.
