@@ -7,7 +7,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/warrenmq/warren/amqp"
 )
@@ -285,38 +284,6 @@ func equalValue(a, b any) bool {
 	}
 	t := amqp.AppendTable(nil, amqp.Table{{Key: "v", Value: a}})
 	return string(t) == string(amqp.AppendTable(nil, amqp.Table{{Key: "v", Value: b}}))
-}
-
-// describe writes one side of a comparison: the type is told when the other
-// side has none.
-func describe(v any, ok, both bool) string {
-	switch {
-	case !ok:
-		return "none"
-	case both:
-		return fmt.Sprintf("'%v'", erlang(v))
-	}
-	return fmt.Sprintf("the value '%v' of type '%s'", erlang(v), amqp.TypeName(v))
-}
-
-// erlang writes floats as RabbitMQ does, with a point.
-func erlang(v any) any {
-	f, ok := v.(float64)
-	if n, single := v.(float32); single {
-		f, ok = float64(n), true
-	}
-	if !ok {
-		return v
-	}
-	text := strconv.FormatFloat(f, 'g', -1, 64)
-	digits, exponent, large := strings.Cut(text, "e")
-	if !strings.Contains(digits, ".") {
-		digits += ".0"
-	}
-	if large {
-		return digits + "e" + strings.TrimPrefix(exponent, "+")
-	}
-	return digits
 }
 
 // asError makes any error one of the protocol.
