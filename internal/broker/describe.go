@@ -24,6 +24,8 @@ func describe(v any, ok, both bool) string {
 // as terms.
 func erlang(v any) any {
 	switch v := v.(type) {
+	case nil:
+		return "undefined"
 	case []byte:
 		return string(v)
 	case amqp.Table, []any:

@@ -17,6 +17,7 @@ func TestDescribe(t *testing.T) {
 		{[]byte("bin"), "the value 'bin' of type 'binary'"},
 		{int32(1), "the value '1' of type 'signedint'"},
 		{2.0, "the value '2.0' of type 'double'"},
+		{nil, "the value 'undefined' of type 'void'"},
 		{true, "the value 'true' of type 'bool'"},
 		{amqp.Table{{Key: "a", Value: int32(1)}}, "the value '[{<<\"a\">>,signedint,1}]' of type 'table'"},
 		{amqp.Table{}, "the value '[]' of type 'table'"},
