@@ -16,7 +16,8 @@ import (
 const (
 	// patientFrom is the prefetch from which on that is so.
 	patientFrom = 64
-	// patience is how long at most.
+	// patience is how long a client that has most of its prefetch in hand waits
+	// for more, so that it gets more at once (later).
 	patience = time.Millisecond
 	// gatherTime is how long acknowledgements gather at most.
 	gatherTime = 4 * time.Millisecond

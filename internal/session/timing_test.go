@@ -8,33 +8,14 @@ import (
 	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
-
-	"github.com/warrenmq/warren/warrentest"
 )
 
 // TestLatencies: how long publishes and acknowledgements take is told of the
 // queue and of the exchange, and in the metrics.
 func TestLatencies(t *testing.T) {
 	t.Parallel()
-	b := warrentest.Start(t)
-	conn, err := amqp091.DialConfig(b.URL(), amqp091.Config{Dial: b.Dial})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	ch, err := conn.Channel()
-	if err != nil {
-		t.Fatal(err)
-	}
-	must := func(errs ...error) {
-		t.Helper()
-		for _, err := range errs {
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	_, err = ch.QueueDeclare("q", true, false, false, false, nil)
+	b, ch, must := managed(t)
+	_, err := ch.QueueDeclare("q", true, false, false, false, nil)
 	must(err, ch.QueueBind("q", "k", "amq.direct", false, nil), ch.Confirm(false))
 	for range 40 { // one batch in sixteen is timed
 		c, err := ch.PublishWithDeferredConfirm("amq.direct", "k", false, false, amqp091.Publishing{DeliveryMode: 2, Body: []byte("x")})

@@ -13,24 +13,7 @@ import (
 // TestUncommitted: what a transaction holds can be seen until it ends.
 func TestUncommitted(t *testing.T) {
 	t.Parallel()
-	b := warrentest.Start(t)
-	conn, err := amqp091.DialConfig(b.URL(), amqp091.Config{Dial: b.Dial})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	ch, err := conn.Channel()
-	if err != nil {
-		t.Fatal(err)
-	}
-	must := func(errs ...error) {
-		t.Helper()
-		for _, err := range errs {
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	b, ch, must := managed(t)
 	publish := func() error {
 		return ch.PublishWithContext(t.Context(), "", "q", false, false, amqp091.Publishing{Body: []byte("x")})
 	}
@@ -48,7 +31,7 @@ func TestUncommitted(t *testing.T) {
 			t.Errorf("%d %+v, want %d messages, %d acks", status, list, messages, acks)
 		}
 	}
-	_, err = ch.QueueDeclare("q", false, false, false, false, nil)
+	_, err := ch.QueueDeclare("q", false, false, false, false, nil)
 	must(err, publish(), ch.Tx(), publish(), publish())
 	d, ok, err := ch.Get("q", false)
 	if must(err); !ok {
@@ -62,4 +45,27 @@ func TestUncommitted(t *testing.T) {
 	holds(1, 1)
 	must(ch.TxCommit())
 	holds(0, 0)
+}
+
+// managed starts a broker with an HTTP API and opens a channel; must ends the
+// test with an error.
+func managed(t *testing.T) (b *warrentest.Broker, ch *amqp091.Channel, must func(...error)) {
+	t.Helper()
+	b = warrentest.Start(t)
+	conn, err := amqp091.DialConfig(b.URL(), amqp091.Config{Dial: b.Dial})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if ch, err = conn.Channel(); err != nil {
+		t.Fatal(err)
+	}
+	return b, ch, func(errs ...error) {
+		t.Helper()
+		for _, err := range errs {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }
