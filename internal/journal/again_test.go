@@ -18,7 +18,7 @@ type lastWord struct {
 	settledAfter bool
 }
 
-func (l *lastWord) Put(places []Ref, _ uint64, _ []byte, _ Position) {
+func (l *lastWord) Put(places []Ref, _ uint64, _ Body) {
 	for _, p := range places {
 		if p == l.place {
 			l.puts++

@@ -8,6 +8,7 @@
 //
 //	dir/%016x.wal    segments, SegmentSize long, written in advance
 //	dir/%016x.free   files of retired segments, to be used again
+//	dir/%016x.idx    digests of segments, see digest
 //
 //	segment          header | frame | frame | … | what an earlier use left
 //	header           magic 8 | version u32 | id u64 | prev u64 | crc32c u32

@@ -73,14 +73,14 @@ type noting struct {
 }
 
 // Put implements Visitor.
-func (n *noting) Put(places []Ref, mark uint64, body []byte, at Position) {
+func (n *noting) Put(places []Ref, mark uint64, body Body) {
 	for _, r := range places {
 		if n.extent == nil || n.stream != r.Stream { // most messages are of the queue of the one before
 			n.stream, n.extent = r.Stream, n.s.of(r.Stream)
 		}
 		*n.extent = n.extent.add(extent{puts: true, min: r.Seq, max: r.Seq})
 	}
-	n.Visitor.Put(places, mark, body, at)
+	n.Visitor.Put(places, mark, body)
 }
 
 // Tally implements Visitor.

@@ -166,7 +166,8 @@ func appendTally(dst []byte, r Ref, value uint64) []byte {
 type entries struct {
 	b      []byte
 	bad    bool
-	ends   bool     // the log was closed here
+	digest bool     // they are a digest's
+	last   uint32   // where the body before ended, in a digest
 	at     Position // of the frame's entries
 	size   int      // of them
 	places []Ref
@@ -196,7 +197,7 @@ func (e *entries) count(least int) int {
 // visit hands the entries of the frame at at to v; false: they are not well
 // formed.
 func (e *entries) visit(b []byte, at Position, v Visitor) bool {
-	e.b, e.bad, e.ends, e.size, e.at = b, false, false, len(b), Position{at.Segment, at.Off + frameHeader}
+	e.b, e.bad, e.size, e.at = b, false, len(b), Position{at.Segment, at.Off + frameHeader}
 	for len(e.b) > 0 && !e.bad {
 		kind := e.b[0]
 		e.b = e.b[1:]
@@ -208,7 +209,11 @@ func (e *entries) visit(b []byte, at Position, v Visitor) bool {
 		case kindLevel:
 			e.level(v)
 		case kindEnd:
-			e.ends = true
+		case kindBrief:
+			if !e.digest {
+				return false
+			}
+			e.brief(v)
 		case kindTally:
 			e.tally(v)
 		default:
@@ -219,19 +224,36 @@ func (e *entries) visit(b []byte, at Position, v Visitor) bool {
 }
 
 func (e *entries) put(v Visitor) {
-	e.places = e.places[:0]
-	for range e.count(2) {
-		e.places = append(e.places, Ref{e.number(), e.number()})
-	}
-	mark := e.number()
+	mark := e.head()
 	n := e.count(1)
 	if e.bad {
 		return
 	}
-	body := e.b[:n]
-	at := Position{e.at.Segment, e.at.Off + uint32(e.size-len(e.b))} //nolint:gosec // within a frame
+	body := Body{
+		Bytes: e.b[:n], Size: uint32(n), At: Position{e.at.Segment, e.at.Off + uint32(e.size-len(e.b))}, //nolint:gosec // within a frame
+	}
 	e.b = e.b[n:]
-	v.Put(e.places, mark, body, at)
+	v.Put(e.places, mark, body)
+}
+
+// head reads the places of a put, and its mark.
+func (e *entries) head() (mark uint64) {
+	e.places = e.places[:0]
+	for range e.count(2) {
+		e.places = append(e.places, Ref{e.number(), e.number()})
+	}
+	return e.number()
+}
+
+// brief reads a put of a digest.
+func (e *entries) brief(v Visitor) {
+	mark, size, off, brief := e.head(), e.number(), e.number(), e.number()
+	if e.bad {
+		return
+	}
+	body := Body{Size: uint32(size), Brief: brief, At: Position{e.at.Segment, e.last + uint32(off)}} //nolint:gosec // as they were written
+	e.last = body.At.Off + body.Size
+	v.Put(e.places, mark, body)
 }
 
 func (e *entries) level(v Visitor) {

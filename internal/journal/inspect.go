@@ -14,16 +14,16 @@ import (
 func Inspect(fsys vfs.FS, dir string, v Visitor) (*Report, error) {
 	j := &Journal{opts: Options{FS: fsys, Dir: dir}}
 	r := &Report{}
-	ids, _, err := j.list()
+	ids, _, _, err := j.list()
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	last, err := j.walk(ids, v, r, func(uint64) error { return nil })
-	if err == nil && last != nil {
-		_, err = j.scan(last, lastEnd, v, r)
+	all, err := j.headers(ids, func(uint64) error { return nil })
+	if err == nil {
+		_, err = j.scanAll(all, v, r)
 	}
 	for _, s := range j.segments {
 		err = errors.Join(err, s.file.Close())
@@ -80,6 +80,9 @@ func repair(fsys vfs.FS, dir string, f *SegmentReport, id uint64, prev before) (
 		return "", err
 	}
 	if err := fsys.SyncDir(dir); err != nil {
+		return "", err
+	}
+	if err := fsys.Remove(stem + ".idx"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
 	for _, h := range f.Holes {

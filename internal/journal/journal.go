@@ -42,6 +42,10 @@ type Options struct {
 	// Linger is how long what nobody waits for may stay in memory, so that it
 	// is synced with something that is waited for; 0: DefaultLinger.
 	Linger time.Duration
+	// Brief is what replay tells of a body in place of its bytes: digests are kept
+	// of segments, and a start reads these. It is called by several goroutines. Nil: every
+	// start reads all bodies.
+	Brief func(mark uint64, body []byte) uint64
 	// Space is told when there is no space for another segment, and with nil
 	// when there is again.
 	Space func(error)
@@ -100,11 +104,11 @@ type Journal struct {
 	ending   error        // why no more files are made
 	begun    bool         // a segment was begun since Open
 	sweeping bool
-	buf      []byte // Open's
 
 	sweeper sync.WaitGroup
 	maker   sync.WaitGroup
 	stop    chan struct{} // closed by Close
+	sealed  chan struct{} // a segment is full
 }
 
 // pending is what waits for the committer.
@@ -478,6 +482,10 @@ func (j *Journal) begin(size int64, prev before) (*segment, error) {
 	}
 	j.segments = append(j.segments, s)
 	j.total.Add(s.size)
+	select {
+	case j.sealed <- struct{}{}:
+	default:
+	}
 	return s, nil
 }
 
@@ -494,6 +502,10 @@ type segment struct {
 	// it is the last.
 	streams map[uint64]*extent
 
+	digested bool    // a digest lies beside it, or cannot; guarded by Journal.files
+	retired  bool    // guarded by Journal.files
+	unsure   *unsure // nil: all of it was looked at
+
 	reading sync.RWMutex
 	gone    bool // retired; guarded by reading
 }
@@ -501,26 +513,27 @@ type segment struct {
 // at is the position of an offset in s.
 func (s *segment) at(off int64) Position { return Position{s.id, uint32(off)} } //nolint:gosec // a segment is less than 4 GiB
 
-// ReadAt reads bytes of a body that replay has shown, as long as its segment
+// Read returns bytes of a body that replay has shown, as long as its segment
 // is not retired.
-func (j *Journal) ReadAt(p []byte, at Position) error {
+func (j *Journal) Read(at Position, size uint32) ([]byte, error) {
 	j.files.Lock()
 	i, ok := slices.BinarySearchFunc(j.segments, at.Segment, func(s *segment, id uint64) int { return cmp.Compare(s.id, id) })
 	if !ok {
 		j.files.Unlock()
-		return fmt.Errorf("%w: segment %016x is not there", ErrCorrupt, at.Segment)
+		return nil, fmt.Errorf("%w: segment %016x is not there", ErrCorrupt, at.Segment)
 	}
 	s := j.segments[i]
 	s.reading.RLock()
 	defer s.reading.RUnlock()
 	j.files.Unlock()
 	if s.gone {
-		return fmt.Errorf("%w: segment %016x is not there", ErrCorrupt, at.Segment)
+		return nil, fmt.Errorf("%w: segment %016x is not there", ErrCorrupt, at.Segment)
 	}
-	if _, err := s.file.ReadAt(p, int64(at.Off)); err != nil {
-		return fmt.Errorf("read segment %016x: %w", at.Segment, err)
+	b, err := s.read(at.Off, size)
+	if errors.Is(err, ErrCorrupt) {
+		err = errors.Join(err, j.dropDigests()) // so that the next start finds all that is damaged
 	}
-	return nil
+	return b, err
 }
 
 func (s *segment) write(b []byte) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,10 +16,18 @@ import (
 // log. A place may be put more than once, and settled before it is put. Slices
 // are valid during the call.
 type Visitor interface {
-	Put(places []Ref, mark uint64, body []byte, at Position)
+	Put(places []Ref, mark uint64, body Body)
 	Settle(stream uint64, seqs []uint64)
 	Level(stream, value uint64, exact bool)
 	Tally(place Ref, value uint64)
+}
+
+// Body is a message as replay shows it.
+type Body struct {
+	Bytes []byte // nil: it was not read, the digest of its segment was
+	Size  uint32
+	Brief uint64 // what Options.Brief said of it, when it was not read
+	At    Position
 }
 
 // Report says what was found when a journal was opened.
@@ -78,7 +87,7 @@ func Open(o Options, v Visitor) (*Journal, *Report, error) {
 	if o.Linger == 0 {
 		o.Linger = DefaultLinger
 	}
-	j := &Journal{opts: o, next: 1, fresh: freshID, done: make(chan struct{}), stop: make(chan struct{})}
+	j := &Journal{opts: o, next: 1, fresh: freshID, done: make(chan struct{}), stop: make(chan struct{}), sealed: make(chan struct{}, 1)}
 	j.linger = time.AfterFunc(time.Hour, j.lingered)
 	j.linger.Stop()
 	j.more.L, j.room.L, j.used.L, j.ready.L = &j.mu, &j.mu, &j.files, &j.files
@@ -91,6 +100,10 @@ func Open(o Options, v Visitor) (*Journal, *Report, error) {
 	}
 	go j.run()
 	j.maker.Go(j.make)
+	if o.Brief != nil {
+		j.sealed <- struct{}{}
+		j.maker.Go(j.keepDigests)
+	}
 	return j, r, nil
 }
 
@@ -98,8 +111,12 @@ func Open(o Options, v Visitor) (*Journal, *Report, error) {
 type found struct {
 	*segment
 
-	data     []byte // once it is scanned
+	loaded   chan error // told once digest or data is there
+	digest   *digest
+	stored   bool   // digest was beside it
+	data     []byte // while it is scanned
 	prev     before // end is unknownEnd when the header is damaged
+	end      int64  // of its frames; lastEnd, unknownEnd
 	headless bool
 	gap      bool // the segment before it is not there
 }
@@ -117,31 +134,41 @@ const (
 
 // replay reads the segments and hands their entries to v.
 func (j *Journal) replay(v Visitor, r *Report) error {
-	ids, free, err := j.list()
+	ids, free, digests, err := j.list()
 	if err != nil {
 		return err
+	}
+	for _, id := range digests {
+		if _, ok := slices.BinarySearch(ids, id); !ok { // its segment is gone
+			if err := j.opts.FS.Remove(j.name(id, "idx")); err != nil {
+				return err
+			}
+		}
 	}
 	for _, name := range free {
 		if err := j.addFree(name); err != nil {
 			return err
 		}
 	}
-	last, err := j.walk(ids, v, r, j.giveBack)
+	all, err := j.headers(ids, j.giveBack)
 	if err != nil {
 		return err
 	}
-	if last != nil {
-		if err := j.settleEnd(last, v, r); err != nil {
+	sure, err := j.scanAll(all, v, r)
+	if err != nil {
+		return err
+	}
+	if n := len(all); n > 0 {
+		if err := settleEnd(all[n-1], sure); err != nil {
 			return err
 		}
 	}
-	j.buf = nil
 	return j.opts.FS.SyncDir(j.opts.Dir)
 }
 
-// walk scans all segments but the last, which it returns. Of files that are
-// named as a segment and were not begun it tells unbegun.
-func (j *Journal) walk(ids []uint64, v Visitor, r *Report, unbegun func(id uint64) error) (last *found, err error) {
+// headers reads the headers of all segments. Of files that are named as a
+// segment and were not begun it tells unbegun.
+func (j *Journal) headers(ids []uint64, unbegun func(id uint64) error) (all []*found, err error) {
 	for i, id := range ids {
 		f, err := j.read(id, i == len(ids)-1)
 		if err != nil {
@@ -153,26 +180,25 @@ func (j *Journal) walk(ids []uint64, v Visitor, r *Report, unbegun func(id uint6
 			}
 			continue
 		}
-		if last != nil {
-			if f.missing(last) {
+		f.end = lastEnd
+		if n := len(all); n > 0 {
+			last := all[n-1]
+			if f.gap = f.missing(last); f.gap {
 				f.prev.end = unknownEnd
 			}
-			if _, err := j.scan(last, f.prev.end, v, r); err != nil {
-				return nil, err
-			}
-			f.gap = f.missing(last)
+			last.end = f.prev.end
 		}
-		last = f
+		all = append(all, f)
 	}
-	return last, nil
+	return all, nil
 }
 
-// list returns the ids of the segments, ascending, and the names of free
-// files.
-func (j *Journal) list() (ids []uint64, free []string, err error) {
+// list returns the ids of the segments, ascending, the names of free files,
+// and which segments there are digests of.
+func (j *Journal) list() (ids []uint64, free []string, digests []uint64, err error) {
 	names, err := j.opts.FS.List(j.opts.Dir)
 	if err != nil {
-		return nil, nil, fmt.Errorf("journal directory: %w", err)
+		return nil, nil, nil, fmt.Errorf("journal directory: %w", err)
 	}
 	for _, name := range names {
 		text, ending, _ := strings.Cut(name, ".")
@@ -190,9 +216,11 @@ func (j *Journal) list() (ids []uint64, free []string, err error) {
 			ids = append(ids, id)
 		case "free":
 			free = append(free, j.name(id, ending))
+		case "idx":
+			digests = append(digests, id)
 		}
 	}
-	return ids, free, nil
+	return ids, free, digests, nil
 }
 
 // addFree notes a file that can be used again, or removes it: one that was
@@ -233,7 +261,7 @@ func (j *Journal) read(id uint64, last bool) (*found, error) {
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	f := &found{segment: &segment{id: id, file: file, size: size}, prev: prev}
+	f := &found{segment: &segment{id: id, file: file, size: size}, loaded: make(chan error, 1), prev: prev}
 	if ok {
 		return f, nil
 	}
@@ -259,38 +287,26 @@ func (j *Journal) giveBack(id uint64) error {
 	return j.addFree(name)
 }
 
-// settleEnd replays the last segment and makes its end durable: what was
-// replayed is served, so it must be there tomorrow. What no frame says was
-// synced is written again, since after a sync that failed the system may show
-// us pages that it will never write.
-func (j *Journal) settleEnd(f *found, v Visitor, r *Report) error {
-	sure, err := j.scan(f, lastEnd, v, r)
-	if err != nil {
-		return err
-	}
-	if _, err := f.file.WriteAt(f.data[sure:f.off], sure); err != nil {
+// settleEnd makes the end of the last segment durable: what was replayed is
+// served, so it must be there tomorrow. What no frame says was synced is
+// written again, since after a sync that failed the system may show us pages
+// that it will never write.
+func settleEnd(f *found, sure int64) error {
+	data := f.data[sure:f.off]
+	f.data = nil
+	if _, err := f.file.WriteAt(data, sure); err != nil {
 		return fmt.Errorf("write segment %016x again: %w", f.id, err)
 	}
 	return f.file.Sync()
 }
 
-// scan hands the entries of a segment to v. The segment behind it says where
-// its frames end, or end is lastEnd or unknownEnd and that has to be found
-// out. It returns how much of the segment its frames say was synced.
-func (j *Journal) scan(f *found, end int64, v Visitor, r *Report) (sure int64, err error) {
+// scan hands the entries of a segment that is loaded to v. The segment behind
+// it says where its frames end, or f.end is lastEnd or unknownEnd and that has
+// to be found out. It returns how much of the segment its frames say was synced.
+func (j *Journal) scan(f *found, v Visitor, r *Report) (sure int64) {
 	r.Segments++
 	r.Files = append(r.Files, SegmentReport{Name: j.name(f.id, "wal"), Size: f.size, Prev: f.prev.end})
-	size := f.size
-	if end >= 0 {
-		size = min(size, end) // nothing behind it is the log's
-	}
-	if int64(cap(j.buf)) < size {
-		j.buf = make([]byte, f.size)
-	}
-	f.data = j.buf[:size]
-	if _, err := f.file.ReadAt(f.data, 0); err != nil && !errors.Is(err, io.EOF) {
-		return 0, fmt.Errorf("read segment %016x: %w", f.id, err)
-	}
+	end := f.end
 	limit := int64(len(f.data))
 	if end >= 0 && end < limit {
 		limit = end
@@ -325,11 +341,9 @@ func (j *Journal) scan(f *found, end int64, v Visitor, r *Report) (sure int64, e
 	if end == lastEnd {
 		r.Torn = f.torn(at)
 	}
-	f.off, f.synced = at, at
 	r.Files[len(r.Files)-1].End = at
-	j.segments = append(j.segments, f.segment)
-	j.total.Add(f.size)
-	return sure, nil
+	j.enterSegment(f, at)
+	return sure
 }
 
 // resume says where to go on behind a bad frame at offset at, when that was on

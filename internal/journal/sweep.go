@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/warrenmq/warren/internal/vfs"
 )
 
 // maxFree is how many files of retired segments are kept to be used again.
@@ -93,7 +95,7 @@ func (j *Journal) putAgain(s *segment) error {
 
 // copyLive appends the live records of s.
 func (j *Journal) copyLive(s *segment) error {
-	w := window{s: s}
+	w := window{file: s.file, end: s.off}
 	c := &copier{j: j}
 	var e entries
 	for at := int64(headerSize); at < s.off; {
@@ -104,6 +106,7 @@ func (j *Journal) copyLive(s *segment) error {
 		body, _, n := frameAt(b, s.id)
 		if n == 0 || !e.visit(body, s.at(at), c) {
 			if !s.bad { // what is damaged was reported at start
+				_ = j.dropDigests() // so that the next start finds it
 				return fmt.Errorf("%w: segment %016x at offset %d", ErrCorrupt, s.id, at)
 			}
 			at++
@@ -114,9 +117,10 @@ func (j *Journal) copyLive(s *segment) error {
 	return nil
 }
 
-// window reads a segment front to back, a piece at a time.
+// window reads a segment front to back up to end, a piece at a time.
 type window struct {
-	s    *segment
+	file vfs.File
+	end  int64
 	buf  []byte
 	from int64 // offset of buf
 }
@@ -136,14 +140,19 @@ func (w *window) frame(at int64) ([]byte, error) {
 
 // bytes returns at least n bytes from an offset on, if there are as many.
 func (w *window) bytes(at, n int64) ([]byte, error) {
-	n = min(n, w.s.off-at)
-	if at < w.from || at+n > w.from+int64(len(w.buf)) {
-		size := min(max(n, windowSize), w.s.off-at)
-		if int64(cap(w.buf)) < size {
+	n = min(n, w.end-at)
+	if have := w.from + int64(len(w.buf)); at < w.from || at+n > have {
+		var rest []byte // of what is there
+		if at >= w.from && at < have {
+			rest = w.buf[at-w.from:]
+		}
+		size := min(max(n, windowSize), w.end-at)
+		if buf := w.buf; int64(cap(buf)) < size {
 			w.buf = make([]byte, size)
 		}
 		w.buf, w.from = w.buf[:size], at
-		if _, err := w.s.file.ReadAt(w.buf, at); err != nil {
+		copy(w.buf, rest)
+		if _, err := w.file.ReadAt(w.buf[len(rest):], at+int64(len(rest))); err != nil {
 			return nil, err
 		}
 	}
@@ -158,7 +167,7 @@ type copier struct {
 
 // Put implements Visitor. A place that is settled while it is put again gets
 // a settle behind the put, since its own may lie before.
-func (c *copier) Put(places []Ref, mark uint64, body []byte, _ Position) {
+func (c *copier) Put(places []Ref, mark uint64, body Body) {
 	c.live = c.live[:0]
 	for _, p := range places {
 		if c.j.opts.Live(p) {
@@ -168,7 +177,7 @@ func (c *copier) Put(places []Ref, mark uint64, body []byte, _ Position) {
 	if len(c.live) == 0 {
 		return
 	}
-	c.j.Append(func(b Batch) { b.Put(c.live, mark, body) }, nil)
+	c.j.Append(func(b Batch) { b.Put(c.live, mark, body.Bytes) }, nil)
 	for _, p := range c.live {
 		if !c.j.opts.Live(p) {
 			c.j.Append(func(b Batch) { b.Settle(p.Stream, []uint64{p.Seq}) }, nil)
@@ -196,6 +205,7 @@ func (j *Journal) retire(s *segment) error {
 	defer j.files.Unlock()
 	j.segments = j.segments[1:]
 	j.total.Add(-s.size)
+	s.retired = true
 	name := j.name(s.id, "wal")
 	s.reading.Lock()
 	s.gone = true
@@ -213,6 +223,9 @@ func (j *Journal) retire(s *segment) error {
 			j.ready.Broadcast()
 			j.used.Broadcast()
 		}
+	}
+	if s.digested {
+		_ = j.opts.FS.Remove(j.name(s.id, "idx")) // if not, the next start does
 	}
 	return errors.Join(err, j.opts.FS.SyncDir(j.opts.Dir))
 }

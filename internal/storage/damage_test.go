@@ -87,6 +87,16 @@ func afterDamage(disk *vfs.Mem, segment int64, m *model, where spot) (reported b
 		return false, fmt.Errorf("open: %w", err)
 	}
 	s, err := n.look()
+	if n.ended.Load() { // it was found when a message was wanted: the next start reports it
+		_ = n.close() // it has ended
+		if n, err = open(disk, segment, 1<<13, m.now); err != nil {
+			return false, fmt.Errorf("open again: %w", err)
+		}
+		if len(n.report.Damaged) == 0 {
+			return false, errors.Join(errors.New("the node ended and its next start finds nothing"), n.close())
+		}
+		s, err = n.look()
+	}
 	if err = errors.Join(err, n.close()); err != nil {
 		return false, err
 	}
@@ -119,7 +129,10 @@ func afterDamage(disk *vfs.Mem, segment int64, m *model, where spot) (reported b
 // afterRepair repairs a disk that was damaged in one place: it is sound then,
 // and has all that it had before.
 func afterRepair(disk *vfs.Mem, segment int64, m *model, where spot) error {
-	before := disk.Clone()
+	before := disk.Clone() // its start reads all, as the repair does
+	if err := removeDigests(before); err != nil {
+		return err
+	}
 	i, err := storage.Inspect(disk, "data")
 	if damaged(err) {
 		return nil // the format
@@ -163,6 +176,16 @@ func afterRepair(disk *vfs.Mem, segment int64, m *model, where spot) error {
 		}
 	}
 	return nil
+}
+
+func removeDigests(disk *vfs.Mem) error {
+	names, err := disk.List("data/journal")
+	for _, name := range names {
+		if strings.HasSuffix(name, ".idx") {
+			err = errors.Join(err, disk.Remove("data/journal/"+name))
+		}
+	}
+	return err
 }
 
 // same compares a queue with the model; of what is reported to be damaged

@@ -81,18 +81,27 @@ func (h *history) each(yield func(*history) bool) {
 }
 
 // Put implements journal.Visitor.
-func (r replay) Put(places []journal.Ref, mark uint64, body []byte, at journal.Position) {
+func (r replay) Put(places []journal.Ref, mark uint64, body journal.Body) {
+	rest := body.Brief
+	if body.Bytes != nil {
+		rest = brief(mark, body.Bytes)
+	}
 	for _, p := range places {
 		h := r.of(p.Stream, p.Seq)
-		rest := len(body) - int(queue.BodySize(body, int(mark&markRoute)))
 		h.add(entry{
-			seq: p.Seq, segment: uint32(at.Segment), off: at.Off, size: uint32(len(body)), route: uint16(mark), //nolint:gosec // as they were written
-			rest: uint16(min(rest, math.MaxUint16)), //nolint:gosec // as much as the queue counts
+			seq: p.Seq, segment: uint32(body.At.Segment), off: body.At.Off, size: body.Size, route: uint16(mark), //nolint:gosec // as they were written
+			rest: uint16(rest), //nolint:gosec // brief's
 		})
 		if at := mark >> markDeadline; at != 0 {
 			h.deadlines = append(h.deadlines, deadline{p.Seq, int64(at)})
 		}
 	}
+}
+
+// brief is what of a message is not body, as much of it as the queue counts.
+func brief(mark uint64, image []byte) uint64 {
+	rest := len(image) - int(queue.BodySize(image, int(mark&markRoute)))
+	return uint64(min(rest, math.MaxUint16)) //nolint:gosec // not negative
 }
 
 // Settle implements journal.Visitor.
@@ -309,8 +318,8 @@ func (r *logRun) Read() ([]queue.Kept, error) {
 			end = to
 			useful += uint64(e.size)
 		}
-		buf := make([]byte, end-uint64(from.off))
-		if err := r.journal.ReadAt(buf, journal.Position{Segment: uint64(from.segment), Off: from.off}); err != nil {
+		buf, err := r.journal.Read(journal.Position{Segment: uint64(from.segment), Off: from.off}, uint32(end-uint64(from.off))) //nolint:gosec // in a segment
+		if err != nil {
 			return nil, err
 		}
 		all := slab.Adopt(buf)

@@ -92,7 +92,7 @@ func Open(o Options) (*Store, *journal.Report, error) {
 	s.journal, report, err = journal.Open(journal.Options{
 		FS: o.FS, Dir: path.Join(o.Dir, "journal"), SegmentSize: o.SegmentSize,
 		Live: s.isLive, Any: s.anyLive, Levels: s.levels, LiveBytes: s.liveBytes, Space: s.space, Fenced: s.fenced,
-		Synced: s.syncs.add,
+		Synced: s.syncs.add, Brief: brief,
 	}, replay(s.histories))
 	if err != nil {
 		return nil, nil, fmt.Errorf("journal: %w", err)
