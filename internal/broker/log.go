@@ -14,9 +14,9 @@ type Log interface {
 	// of the calls, or with the error that fenced the log; nil when nobody
 	// waits. Append may block while the disk is behind.
 	Append(batch Batch, durable func(error))
-	// Gather is Append that leaves it to Push, which must follow, to begin.
-	// Push is for a caller that has nothing else to do until the batch is
-	// durable: it may write and sync it itself.
+	// Gather is Append that leaves it to Push, which must follow, to end. It is
+	// for a caller that has little else to do until the batch is durable: Gather
+	// may begin to store it, and Push wait for that and call durable.
 	Gather(batch Batch, durable func(error))
 	Push()
 	// Full reports that there is no space left: publishers have to wait.

@@ -327,22 +327,22 @@ func (p *Publisher) flush(durable func(error), here bool) (longest *Queue, logge
 		p.flushRuns(here)
 	}
 	p.gathered = 0
-	p.wake(carryMax)
 	logged = len(p.batch.Places)+len(p.batch.Settled) > 0
+	if here && logged && durable != nil && len(p.originals) == 0 {
+		p.log.Gather(p.batch, durable) // first: the consumers are served while the disk is at it
+		p.entered()
+		p.wake(carryMax)
+		p.log.Push()
+		return longest, true
+	}
+	p.wake(carryMax)
 	if len(p.originals) > 0 {
 		return longest, p.flushDuplicates(durable, logged)
 	}
-	here = here && durable != nil
-	switch {
-	case logged && here:
-		p.log.Gather(p.batch, durable)
-	case logged:
+	if logged {
 		p.log.Append(p.batch, durable)
 	}
 	p.entered()
-	if logged && here {
-		p.log.Push()
-	}
 	return longest, logged
 }
 

@@ -1,11 +1,8 @@
 package journal
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"path"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,15 +77,17 @@ type Journal struct {
 	more    sync.Cond  // there is something to commit
 	room    sync.Cond  // pending was taken
 	pending pending
-	due     bool // pending has lingered long enough
-	busy    bool // somebody commits: the committer, or who called Commit
+	written []func(error) // who waits for what is written and not yet synced; before pending's
+	due     bool          // pending has lingered long enough
+	busy    bool          // somebody commits: the committer, or who called Commit
 	closed  bool
 	fenced  error
 
 	done   chan struct{} // closed when the committer has ended
 	linger *time.Timer   // makes pending due
 
-	spare pending // belongs to who commits
+	spare    pending  // belongs to who commits, as
+	unsynced *segment // the last one that was written to and not synced; nil: none
 
 	full   atomic.Bool           // no space for another segment
 	failed atomic.Pointer[error] // as fenced; set before anybody is told
@@ -170,23 +169,50 @@ func (j *Journal) Append(fill func(Batch), durable func(error)) {
 	}
 }
 
-// Gather is Append that leaves it to Push, which must follow, to begin.
+// Gather is Append of which the end is left to Push, which must follow. For a
+// caller that waits for the disk itself, which saves two changes of goroutine:
+// unless somebody is at it, what is pending is written here and the disk begins
+// to store it, and what the caller does until Push costs no time.
 func (j *Journal) Gather(fill func(Batch), durable func(error)) {
-	if j.enter(fill, durable) {
-		j.mu.Unlock()
+	if !j.enter(fill, durable) {
+		return
 	}
-}
-
-// Push commits what was gathered. For a caller that has nothing else to do
-// meanwhile: when nobody is at it, it is written and synced here, which saves
-// two changes of goroutine.
-func (j *Journal) Push() {
-	j.mu.Lock()
 	if j.busy || !j.wanted() || j.closed { // who is at it goes on with this
 		j.mu.Unlock()
 		return
 	}
 	p := j.take()
+	j.mu.Unlock()
+	s, err := j.write(&p)
+	if err != nil {
+		_ = j.tell(&p, err)
+		return
+	}
+	if s != nil {
+		s.start()
+		j.unsynced = s
+	}
+	j.mu.Lock()
+	j.written = append(j.written, p.waiters...)
+	j.mu.Unlock()
+	j.leave(&p)
+}
+
+// Push makes durable what was gathered, unless somebody is at it. What nobody
+// waits for stays where it is: it would dirty a page that the disk is storing,
+// which would be stored twice.
+func (j *Journal) Push() {
+	j.mu.Lock()
+	if j.busy || !j.wanted() && len(j.written) == 0 || j.closed {
+		j.mu.Unlock()
+		return
+	}
+	var p pending
+	if j.wanted() {
+		p = j.take()
+	} else {
+		p, j.busy = j.spare, true
+	}
 	j.mu.Unlock()
 	_ = j.turn(&p)
 }
@@ -286,7 +312,7 @@ func (j *Journal) run() {
 			return
 		}
 		p := j.take()
-		last := j.closed && len(p.frames) == 0 && len(p.waiters) == 0
+		last := j.closed && len(p.frames)+len(p.waiters)+len(j.written) == 0
 		j.mu.Unlock()
 		if last {
 			j.markEnd()
@@ -308,28 +334,43 @@ func (j *Journal) take() pending {
 }
 
 // turn commits p and tells who waits for it.
-func (j *Journal) turn(p *pending) error {
-	err := j.commit(p)
+func (j *Journal) turn(p *pending) error { return j.tell(p, j.commit(p)) }
+
+// tell ends a turn: it tells who waits for p, and for what was written before,
+// how it went.
+func (j *Journal) tell(p *pending, err error) error {
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrFenced, err)
 		j.failed.CompareAndSwap(nil, &err)
 	}
+	j.mu.Lock()
+	written := j.written
+	j.written = nil
+	j.mu.Unlock()
+	for _, durable := range written {
+		durable(err)
+	}
 	for _, durable := range p.waiters {
 		durable(err)
 	}
-	p.reset()
 	if err != nil {
 		j.fence(err)
 	} else {
 		j.sweep()
 	}
+	j.leave(p)
+	return err
+}
+
+// leave ends what take began.
+func (j *Journal) leave(p *pending) {
+	p.reset()
 	j.mu.Lock()
 	j.spare, j.busy = *p, false
 	if j.wanted() || j.closed || j.fenced != nil {
 		j.more.Signal()
 	}
 	j.mu.Unlock()
-	return err
 }
 
 // fence lets nothing be confirmed any more and fails what waits.
@@ -360,18 +401,33 @@ func (j *Journal) Err() error {
 	return nil
 }
 
-// commit writes and syncs the frames of p.
+// commit writes the frames of p, and syncs them and what was written before.
 func (j *Journal) commit(p *pending) error {
-	var s *segment
+	s, err := j.write(p)
+	if err != nil {
+		return err
+	}
+	if s == nil {
+		s = j.unsynced
+	}
+	j.unsynced = nil
+	if s == nil {
+		return nil
+	}
+	return j.sync(s)
+}
+
+// write writes the frames of p, the last of them to the segment that it returns:
+// nil when there are none.
+func (j *Journal) write(p *pending) (s *segment, err error) {
 	notes := p.notes
 	for i := 0; i < len(p.frames); {
 		from := 0
 		if i > 0 {
 			from = p.frames[i-1]
 		}
-		var err error
 		if s, err = j.segmentFor(int64(p.frames[i] - from)); err != nil {
-			return err
+			return nil, err
 		}
 		to := from
 		for ; i < len(p.frames) && s.off+int64(p.frames[i]-from) <= s.size; i++ {
@@ -382,13 +438,10 @@ func (j *Journal) commit(p *pending) error {
 			s.enter(notes[0].stream, notes[0].extent)
 		}
 		if err := s.write(p.buf[from:to]); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if s == nil {
-		return nil
-	}
-	return j.sync(s)
+	return s, nil
 }
 
 // sync makes a commit stable, and tells how long that took.
@@ -424,133 +477,4 @@ func (j *Journal) markEnd() {
 	if s.write(b) == nil {
 		_ = s.sync()
 	}
-}
-
-// segmentFor returns the segment that a frame of size bytes goes to, beginning
-// a new one when it does not fit.
-func (j *Journal) segmentFor(size int64) (*segment, error) {
-	j.files.Lock()
-	defer j.files.Unlock()
-	var prev before
-	if n := len(j.segments); n > 0 {
-		s := j.segments[n-1]
-		if j.begun && s.off+size <= s.size {
-			return s, nil
-		}
-		if err := s.sync(); err != nil { // what is before a segment is synced before it begins
-			return nil, err
-		}
-		prev = before{stepFrom(s.id, j.next), s.off}
-	}
-	j.begun = true
-	return j.begin(max(j.opts.SegmentSize, headerSize+size), prev)
-}
-
-func (j *Journal) name(id uint64, ending string) string {
-	return path.Join(j.opts.Dir, fmt.Sprintf("%016x.%s", id, ending))
-}
-
-// begin makes the next segment, out of a used file when there is one; j.files
-// is held.
-func (j *Journal) begin(size int64, prev before) (*segment, error) {
-	s := &segment{id: j.next, size: size}
-	name := j.name(s.id, "wal")
-	j.next++
-	var err error
-	if size == j.opts.SegmentSize {
-		var used string
-		if used, err = j.takeFree(); err != nil {
-			return nil, err
-		}
-		if err = j.opts.FS.Rename(used, name); err == nil {
-			s.file, err = j.opts.FS.Open(name)
-		}
-	} else {
-		s.file, err = j.create(name, size)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := j.opts.FS.SyncDir(j.opts.Dir); err != nil {
-		return nil, err
-	}
-	if err := s.write(appendHeader(nil, s.id, prev)); err != nil {
-		return nil, err
-	}
-	if err := s.sync(); err != nil { // so that frames behind a bad header are damage
-		return nil, err
-	}
-	j.segments = append(j.segments, s)
-	j.total.Add(s.size)
-	select {
-	case j.sealed <- struct{}{}:
-	default:
-	}
-	return s, nil
-}
-
-// segment is one file of the journal.
-type segment struct {
-	id     uint64
-	file   vfs.File
-	size   int64
-	off    int64 // where the next frame goes
-	synced int64
-	bad    bool // damaged: kept when it is retired
-
-	// streams says what there is in the segment; the committer's as long as
-	// it is the last.
-	streams map[uint64]*extent
-
-	digested bool    // a digest lies beside it, or cannot; guarded by Journal.files
-	retired  bool    // guarded by Journal.files
-	unsure   *unsure // nil: all of it was looked at
-
-	reading sync.RWMutex
-	gone    bool // retired; guarded by reading
-}
-
-// at is the position of an offset in s.
-func (s *segment) at(off int64) Position { return Position{s.id, uint32(off)} } //nolint:gosec // a segment is less than 4 GiB
-
-// Read returns bytes of a body that replay has shown, as long as its segment
-// is not retired.
-func (j *Journal) Read(at Position, size uint32) ([]byte, error) {
-	j.files.Lock()
-	i, ok := slices.BinarySearchFunc(j.segments, at.Segment, func(s *segment, id uint64) int { return cmp.Compare(s.id, id) })
-	if !ok {
-		j.files.Unlock()
-		return nil, fmt.Errorf("%w: segment %016x is not there", ErrCorrupt, at.Segment)
-	}
-	s := j.segments[i]
-	s.reading.RLock()
-	defer s.reading.RUnlock()
-	j.files.Unlock()
-	if s.gone {
-		return nil, fmt.Errorf("%w: segment %016x is not there", ErrCorrupt, at.Segment)
-	}
-	b, err := s.read(at.Off, size)
-	if errors.Is(err, ErrCorrupt) {
-		err = errors.Join(err, j.dropDigests()) // so that the next start finds all that is damaged
-	}
-	return b, err
-}
-
-func (s *segment) write(b []byte) error {
-	if _, err := s.file.WriteAt(b, s.off); err != nil {
-		return fmt.Errorf("write segment %016x: %w", s.id, err)
-	}
-	s.off += int64(len(b))
-	return nil
-}
-
-func (s *segment) sync() error {
-	if s.synced == s.off {
-		return nil
-	}
-	if err := s.file.Sync(); err != nil {
-		return err
-	}
-	s.synced = s.off
-	return nil
 }

@@ -178,7 +178,11 @@ func (w *world) act(j *Journal, r *rand.Rand, wait bool) {
 	w.level = level
 	w.mu.Unlock()
 	done := make(chan struct{})
-	j.Append(func(b Batch) {
+	add, gathered := j.Append, r.IntN(2) == 0
+	if gathered {
+		add = j.Gather
+	}
+	add(func(b Batch) {
 		for s, value := range level {
 			if changed {
 				b.Level(uint64(s), value, false)
@@ -209,6 +213,12 @@ func (w *world) act(j *Journal, r *rand.Rand, wait bool) {
 			w.leveled = level
 		}
 	})
+	if gathered {
+		if r.IntN(4) == 0 {
+			w.act(j, r, false)
+		}
+		j.Push()
+	}
 	if wait {
 		<-done
 	}

@@ -88,6 +88,11 @@ func (d disk) Sync() error {
 	}
 }
 
+// Start implements Starter.
+func (d disk) Start(off, size int64) {
+	_ = unix.SyncFileRange(int(d.Fd()), off, size, unix.SYNC_FILE_RANGE_WRITE)
+}
+
 // Punch implements File.
 func (d disk) Punch(off, size int64) error {
 	return unix.Fallocate(int(d.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, size)

@@ -44,6 +44,12 @@ type File interface {
 	Sync() error
 }
 
+// Starter is a File that can begin to store what was written before Sync waits
+// for it. Start promises nothing: what goes wrong is Sync's to say.
+type Starter interface {
+	Start(off, size int64)
+}
+
 // Write makes a file whose content is on stable storage; its name is after
 // SyncDir.
 func Write(fsys FS, name string, b []byte) error {
