@@ -65,6 +65,10 @@ const (
 	// maxPending is how many bytes may wait for the committer before Append
 	// blocks.
 	maxPending = 4 << 20
+	// cachedSegments is how many segments the system is to keep in memory: what
+	// is behind is a backlog that comes from the disk. Memory that the system never
+	// had is slower than the disk on some virtual machines.
+	cachedSegments = 16
 	// maxLinger is how many bytes that nobody waits for stay in memory.
 	maxLinger = 512 << 10
 )
@@ -99,6 +103,8 @@ type Journal struct {
 	total    atomic.Int64 // bytes of segments; changed under files
 	free     []string     // names of files to be used again
 	fresh    uint64       // number of the next one that is made
+	taken    time.Time    // when one was taken last
+	hurry    bool         // that was soon after the one before
 	next     uint64       // id of the next segment
 	ending   error        // why no more files are made
 	begun    bool         // a segment was begun since Open

@@ -51,7 +51,7 @@ func (j *Journal) begin(size int64, prev before) (*segment, error) {
 			s.file, err = j.opts.FS.Open(name)
 		}
 	} else {
-		s.file, err = j.create(name, size)
+		s.file, err = j.create(name, size, true)
 	}
 	if err != nil {
 		return nil, err
@@ -66,6 +66,9 @@ func (j *Journal) begin(size int64, prev before) (*segment, error) {
 		return nil, err
 	}
 	j.segments = append(j.segments, s)
+	if n := len(j.segments) - cachedSegments; n > 0 {
+		j.segments[n-1].file.Forget()
+	}
 	j.total.Add(s.size)
 	select {
 	case j.sealed <- struct{}{}:

@@ -341,6 +341,15 @@ func (f *memFile) Sync() error {
 	return nil
 }
 
+// Reserve implements File.
+func (f *memFile) Reserve(size int64) error {
+	_, err := f.WriteAt(make([]byte, size), 0)
+	return err
+}
+
+// Forget implements File.
+func (f *memFile) Forget() {}
+
 // Punch implements File.
 func (f *memFile) Punch(off, size int64) error {
 	_, err := f.WriteAt(make([]byte, size), off)
