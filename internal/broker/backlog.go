@@ -14,7 +14,9 @@ import (
 // Backlog is where messages go for which there is no room in memory. It keeps
 // them for the life of the process; what must survive is in the Log.
 type Backlog interface {
-	Write(kept []queue.Kept) (Cold, error)
+	// Keep calls enter with where it keeps messages of a queue, whose number in the
+	// Log is uid. It may be that they lie in the Log and stay there.
+	Keep(uid uint64, kept []queue.Kept, enter func(Cold)) error
 }
 
 // Cold is a run of messages outside of memory.
@@ -205,17 +207,15 @@ func (q *Queue) chill(to Backlog) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	c, err := to.Write(kept)
-	if err != nil {
-		return false, err
-	}
-	q.mu.Lock()
-	ok = q.state.Frozen(kept, c)
-	q.unlock()
-	if !ok {
-		c.Free()
-	}
-	return ok, nil
+	err := to.Keep(q.UID, kept, func(c Cold) {
+		q.mu.Lock()
+		ok = q.state.Frozen(kept, c)
+		q.unlock()
+		if !ok {
+			c.Free()
+		}
+	})
+	return err == nil && ok, err
 }
 
 // Relieve moves messages out of memory when there are too many in it, until

@@ -25,6 +25,7 @@ func (c extent) add(d extent) extent {
 type note struct {
 	frame  int // index into pending.frames
 	stream uint64
+	count  uint32 // of puts
 	extent
 }
 
@@ -33,15 +34,15 @@ type note struct {
 const notesBack = 4
 
 // note notes a place of the frame that is being made.
-func (p *pending) note(r Ref) {
+func (p *pending) note(r Ref, puts uint32) {
 	frame, c := len(p.frames), extent{puts: true, min: r.Seq, max: r.Seq}
 	for i := len(p.notes) - 1; i >= max(0, len(p.notes)-notesBack) && p.notes[i].frame == frame; i-- {
 		if n := &p.notes[i]; n.stream == r.Stream {
-			n.extent = n.add(c)
+			n.extent, n.count = n.add(c), n.count+puts
 			return
 		}
 	}
-	p.notes = append(p.notes, note{frame, r.Stream, c})
+	p.notes = append(p.notes, note{frame, r.Stream, puts, c})
 }
 
 // enter notes what is written to s.

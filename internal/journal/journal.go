@@ -96,6 +96,8 @@ type Journal struct {
 	full   atomic.Bool           // no space for another segment
 	failed atomic.Pointer[error] // as fenced; set before anybody is told
 
+	// adopting is held for reading while messages are adopted; taken before files.
+	adopting sync.RWMutex
 	files    sync.Mutex   // guards what follows
 	used     sync.Cond    // a free file was taken, or the journal ends
 	ready    sync.Cond    // there is a free file, or there will be none
@@ -139,7 +141,7 @@ type Batch struct{ p *pending }
 func (b Batch) Put(places []Ref, mark uint64, body []byte) {
 	b.p.buf = appendPut(b.p.buf, places, mark, body)
 	for _, r := range places {
-		b.p.note(r)
+		b.p.note(r, 1)
 	}
 }
 
@@ -152,7 +154,7 @@ func (b Batch) Settle(stream uint64, seqs []uint64) {
 // counts. It is kept as long as the place is live.
 func (b Batch) Tally(place Ref, value uint64) {
 	b.p.buf = appendTally(b.p.buf, place, value)
-	b.p.note(place)
+	b.p.note(place, 0)
 }
 
 // Level sets a number of a stream: of all that are in the log the greatest
@@ -201,7 +203,7 @@ func (j *Journal) Gather(fill func(Batch), durable func(error)) {
 	j.mu.Lock()
 	j.written = append(j.written, p.waiters...)
 	j.mu.Unlock()
-	j.leave(&p)
+	j.release(&p)
 }
 
 // Push makes durable what was gathered, unless somebody is at it. What nobody
@@ -364,12 +366,12 @@ func (j *Journal) tell(p *pending, err error) error {
 	} else {
 		j.sweep()
 	}
-	j.leave(p)
+	j.release(p)
 	return err
 }
 
-// leave ends what take began.
-func (j *Journal) leave(p *pending) {
+// release ends what take began.
+func (j *Journal) release(p *pending) {
 	p.reset()
 	j.mu.Lock()
 	j.spare, j.busy = *p, false
@@ -440,12 +442,16 @@ func (j *Journal) write(p *pending) (s *segment, err error) {
 			seal(p.buf[to:p.frames[i]], s.id, s.synced)
 			to = p.frames[i]
 		}
-		for ; len(notes) > 0 && notes[0].frame < i; notes = notes[1:] {
-			s.enter(notes[0].stream, notes[0].extent)
+		n := 0
+		for ; n < len(notes) && notes[n].frame < i; n++ {
+			s.enter(notes[n].stream, notes[n].extent)
 		}
+		base := s.off - int64(from)
 		if err := s.write(p.buf[from:to]); err != nil {
 			return nil, err
 		}
+		j.placeAll(s, p, notes[:n], base)
+		notes = notes[n:]
 	}
 	return s, nil
 }

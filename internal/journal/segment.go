@@ -1,11 +1,8 @@
 package journal
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"sync"
 
 	"github.com/warrenmq/warren/internal/vfs"
@@ -66,6 +63,9 @@ func (j *Journal) begin(size int64, prev before) (*segment, error) {
 		return nil, err
 	}
 	j.segments = append(j.segments, s)
+	if n := len(j.segments) - spanSegments; n > 0 {
+		j.segments[n-1].spans = nil
+	}
 	if n := len(j.segments) - cachedSegments; n > 0 {
 		j.segments[n-1].file.Forget()
 	}
@@ -90,6 +90,11 @@ type segment struct {
 	// it is the last.
 	streams map[uint64]*extent
 
+	spans map[uint64][]span // guarded by Journal.files
+	count int               // of them
+	mixed bool              // there were too many
+	going bool              // nothing in it is adopted any more
+
 	digested bool    // a digest lies beside it, or cannot; guarded by Journal.files
 	retired  bool    // guarded by Journal.files
 	unsure   *unsure // nil: all of it was looked at
@@ -103,24 +108,11 @@ func (s *segment) at(off int64) Position { return Position{s.id, uint32(off)} } 
 
 // Read returns bytes of a body that replay has shown, as long as its segment
 // is not retired.
-func (j *Journal) Read(at Position, size uint32) ([]byte, error) {
-	j.files.Lock()
-	i, ok := slices.BinarySearchFunc(j.segments, at.Segment, func(s *segment, id uint64) int { return cmp.Compare(s.id, id) })
-	if !ok {
-		j.files.Unlock()
-		return nil, fmt.Errorf("%w: segment %016x is not there", ErrCorrupt, at.Segment)
-	}
-	s := j.segments[i]
-	s.reading.RLock()
-	defer s.reading.RUnlock()
-	j.files.Unlock()
-	if s.gone {
-		return nil, fmt.Errorf("%w: segment %016x is not there", ErrCorrupt, at.Segment)
-	}
-	b, err := s.read(at.Off, size)
-	if errors.Is(err, ErrCorrupt) {
-		err = errors.Join(err, j.dropDigests()) // so that the next start finds all that is damaged
-	}
+func (j *Journal) Read(at Position, size uint32) (b []byte, err error) {
+	err = j.with(at.Segment, func(s *segment) error {
+		b, err = s.read(at.Off, size)
+		return err
+	})
 	return b, err
 }
 

@@ -48,6 +48,7 @@ func (j *Journal) retireOldest() bool {
 	}
 	s := j.segments[0]
 	j.files.Unlock()
+	j.leave(s)
 	if err := j.putAgain(s); err != nil {
 		if !errors.Is(err, ErrFenced) && !errors.Is(err, ErrClosed) {
 			j.giveUp(err)

@@ -27,7 +27,6 @@ import (
 	"github.com/warrenmq/warren/internal/backlog"
 	"github.com/warrenmq/warren/internal/broker"
 	"github.com/warrenmq/warren/internal/journal"
-	"github.com/warrenmq/warren/internal/queue"
 	"github.com/warrenmq/warren/internal/vfs"
 )
 
@@ -269,15 +268,6 @@ func (s *Store) Full() bool { return s.journal.Full() }
 
 // Err implements broker.Log.
 func (s *Store) Err() error { return s.journal.Err() }
-
-// Write implements broker.Backlog.
-func (s *Store) Write(kept []queue.Kept) (broker.Cold, error) {
-	b, err := s.backlog.Write(kept)
-	if err != nil {
-		return nil, err
-	}
-	return b, nil
-}
 
 // Close makes everything durable and ends the store.
 func (s *Store) Close() error {
