@@ -2,7 +2,10 @@ package session
 
 import (
 	"syscall"
+	"time"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // readNow and writeNow are read(2) and write(2) on a socket that does not
@@ -38,4 +41,10 @@ func retry(call, fd uintptr, p unsafe.Pointer, n int) (int, error) {
 			return 0, errno
 		}
 	}
+}
+
+// waitReadable waits until there is something to read, or for that long.
+func waitReadable(fd uintptr, most time.Duration) {
+	limit := unix.NsecToTimespec(int64(most))
+	_, _ = unix.Ppoll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, &limit, nil) //nolint:gosec // a descriptor
 }

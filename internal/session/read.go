@@ -3,7 +3,6 @@ package session
 import (
 	"errors"
 	"io"
-	"os"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -17,9 +16,12 @@ const (
 	// gatherReads is how many reads a batch is at most.
 	gatherReads = 64
 	// consumeGrace is how long a consume-ok waits for what comes behind its
-	// basic.consume, when nothing does. RabbitMQ's takes a while by way of the
-	// queue, and longer on a machine with much to do.
-	consumeGrace = 2 * time.Millisecond
+	// basic.consume, when nothing does. RabbitMQ's takes as long by way of the
+	// queue.
+	consumeGrace = 300 * time.Microsecond
+	// graceMax is how many of a node's connections wait so at a time, each with a
+	// thread. Further ones do not wait.
+	graceMax = 8
 )
 
 // window is the bytes that were read and not yet taken. While the reader waits
@@ -121,30 +123,25 @@ func (c *Conn) read() (int, error) {
 }
 
 // readBehind reads when a consume-ok is held back: what the client has sent
-// behind its basic.consume mostly comes at once, and may be an error.
+// behind its basic.consume mostly comes at once, and may be an error. The thread
+// waits itself: the runtime's timers are a millisecond late when the node is idle.
 func (c *Conn) readBehind() (int, error) {
-	if c.raw != nil {
-		_ = c.raw.Control(quickAck)
+	if waiting := &c.cfg.Registry.graces; c.raw != nil {
+		if waiting.Add(1) <= graceMax {
+			_ = c.raw.Control(waitBehind)
+		}
+		waiting.Add(-1)
 	}
-	_ = c.nc.SetReadDeadline(time.Now().Add(consumeGrace)) //nolint:forbidigo // a socket's deadline is wall-clock time
-	n, err := c.read()
 	c.held.patient = false
-	_ = c.nc.SetReadDeadline(time.Time{})
-	if c.closing.Load() {
-		c.deadline(closeOkTimeout) // another goroutine's, which may just have gone
-	}
-	if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || c.closing.Load() {
-		return n, err
-	}
-	c.sendHeld()
-	c.speak()
 	return c.read()
 }
 
-// quickAck has the kernel say that it has got what came: a client that has not set
-// TCP_NODELAY sends no more before that, and a held answer does not say it.
-func quickAck(fd uintptr) {
+// waitBehind waits for more, and has the kernel say that it has got what came: a
+// client that has not set TCP_NODELAY sends no more before that, and a held answer
+// does not say it.
+func waitBehind(fd uintptr) {
 	_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK, 1)
+	waitReadable(fd, consumeGrace)
 }
 
 // tryRead reads once; false: there is nothing, and the read is to wait.

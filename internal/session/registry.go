@@ -27,6 +27,7 @@ type Registry struct {
 	churn   Churn
 	desks   sync.Pool // *desk, each with a buffer of writeHigh bytes and some
 	panes   panes
+	graces  atomic.Int32 // connections whose threads wait for what is behind a basic.consume
 
 	starts [2]atomic.Pointer[[]byte] // connection.start, without and with EXTERNAL
 
