@@ -105,8 +105,6 @@ type Journal struct {
 	total    atomic.Int64 // bytes of segments; changed under files
 	free     []string     // names of files to be used again
 	fresh    uint64       // number of the next one that is made
-	taken    time.Time    // when one was taken last
-	hurry    bool         // that was soon after the one before
 	next     uint64       // id of the next segment
 	ending   error        // why no more files are made
 	begun    bool         // a segment was begun since Open

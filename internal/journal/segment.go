@@ -48,7 +48,7 @@ func (j *Journal) begin(size int64, prev before) (*segment, error) {
 			s.file, err = j.opts.FS.Open(name)
 		}
 	} else {
-		s.file, err = j.create(name, size, true)
+		s.file, err = j.create(name, size)
 	}
 	if err != nil {
 		return nil, err

@@ -28,8 +28,6 @@ func (j *Journal) takeFree() (string, error) {
 	n := len(j.free) - 1
 	name := j.free[n]
 	j.free = j.free[:n]
-	now := time.Now() //nolint:forbidigo // to say how fast they go
-	j.hurry, j.taken = now.Sub(j.taken) < hurried, now
 	j.used.Signal()
 	return name, nil
 }
@@ -50,10 +48,6 @@ func (j *Journal) end(err error) {
 // for the sweeper, whose copies may fill the segment that is written to.
 const keepFree = 2
 
-// hurried is how soon after the one before a segment is wanted when what is written
-// matters more than how long each sync takes.
-const hurried = time.Second
-
 // make keeps files ready.
 func (j *Journal) make() {
 	for {
@@ -66,12 +60,12 @@ func (j *Journal) make() {
 		}
 		name := j.name(j.fresh, "free")
 		j.fresh++
-		ended, hurry := j.ending != nil, j.hurry
+		ended := j.ending != nil
 		j.files.Unlock()
 		if ended {
 			return
 		}
-		f, err := j.create(name, j.opts.SegmentSize, hurry)
+		f, err := j.create(name, j.opts.SegmentSize)
 		if err == nil {
 			err = errors.Join(f.Close(), j.opts.FS.SyncDir(j.opts.Dir))
 		}
@@ -122,24 +116,11 @@ func (j *Journal) waitForSpace(name string, err error) bool {
 }
 
 // create writes a file in advance, so that what is written later overwrites:
-// quicker to sync than what makes a file longer. In a hurry it takes the space alone:
-// large batches make the disk busy, and this would be as much again.
-func (j *Journal) create(name string, size int64, hurry bool) (vfs.File, error) {
+// quicker to sync than what makes a file longer.
+func (j *Journal) create(name string, size int64) (vfs.File, error) {
 	f, err := j.opts.FS.Create(name)
 	if err != nil {
 		return nil, err
-	}
-	if hurry {
-		err := f.Reserve(size)
-		if err == nil {
-			err = f.Sync()
-		}
-		if err == nil {
-			return f, nil
-		}
-		if !errors.Is(err, syscall.EOPNOTSUPP) {
-			return nil, errors.Join(err, f.Close())
-		}
 	}
 	zeros := make([]byte, min(size, 1<<20))
 	for off := int64(0); off < size; off += int64(len(zeros)) {

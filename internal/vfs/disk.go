@@ -93,15 +93,6 @@ func (d disk) Start(off, size int64) {
 	_ = unix.SyncFileRange(int(d.Fd()), off, size, unix.SYNC_FILE_RANGE_WRITE)
 }
 
-// Reserve implements File.
-func (d disk) Reserve(size int64) error {
-	for {
-		if err := unix.Fallocate(int(d.Fd()), 0, 0, size); !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
-}
-
 // Forget implements File.
 func (d disk) Forget() {
 	_ = unix.Fadvise(int(d.Fd()), 0, 0, unix.FADV_DONTNEED) // it is advice

@@ -341,12 +341,6 @@ func (f *memFile) Sync() error {
 	return nil
 }
 
-// Reserve implements File.
-func (f *memFile) Reserve(size int64) error {
-	_, err := f.WriteAt(make([]byte, size), 0)
-	return err
-}
-
 // Forget implements File.
 func (f *memFile) Forget() {}
 

@@ -30,10 +30,6 @@ type FS interface {
 
 // Space is what a file takes of the disk and of the system's memory.
 type Space interface {
-	// Reserve makes an empty file size bytes long and takes the space for them;
-	// they read as zeros. Quicker than writing them, but what is written there
-	// first is slower to sync than what overwrites. Where that cannot be done it is an error.
-	Reserve(size int64) error
 	// Forget says that nobody is about to read what was synced, so that the
 	// memory that the system keeps it in serves for what is written next.
 	Forget()
