@@ -65,10 +65,6 @@ const (
 	// maxPending is how many bytes may wait for the committer before Append
 	// blocks.
 	maxPending = 4 << 20
-	// cachedSegments is how many segments the system is to keep in memory: what
-	// is behind is a backlog that comes from the disk. Memory that the system never
-	// had is slower than the disk on some virtual machines.
-	cachedSegments = 16
 	// maxLinger is how many bytes that nobody waits for stay in memory.
 	maxLinger = 512 << 10
 )

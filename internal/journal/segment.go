@@ -66,9 +66,6 @@ func (j *Journal) begin(size int64, prev before) (*segment, error) {
 	if n := len(j.segments) - spanSegments; n > 0 {
 		j.segments[n-1].spans = nil
 	}
-	if n := len(j.segments) - cachedSegments; n > 0 {
-		j.segments[n-1].file.Forget()
-	}
 	j.total.Add(s.size)
 	select {
 	case j.sealed <- struct{}{}:

@@ -93,11 +93,6 @@ func (d disk) Start(off, size int64) {
 	_ = unix.SyncFileRange(int(d.Fd()), off, size, unix.SYNC_FILE_RANGE_WRITE)
 }
 
-// Forget implements File.
-func (d disk) Forget() {
-	_ = unix.Fadvise(int(d.Fd()), 0, 0, unix.FADV_DONTNEED) // it is advice
-}
-
 // Punch implements File.
 func (d disk) Punch(off, size int64) error {
 	return unix.Fallocate(int(d.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, size)

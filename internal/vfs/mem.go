@@ -341,9 +341,6 @@ func (f *memFile) Sync() error {
 	return nil
 }
 
-// Forget implements File.
-func (f *memFile) Forget() {}
-
 // Punch implements File.
 func (f *memFile) Punch(off, size int64) error {
 	_, err := f.WriteAt(make([]byte, size), off)

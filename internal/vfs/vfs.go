@@ -28,24 +28,16 @@ type FS interface {
 	SyncDir(dir string) error
 }
 
-// Space is what a file takes of the disk and of the system's memory.
-type Space interface {
-	// Forget says that nobody is about to read what was synced, so that the
-	// memory that the system keeps it in serves for what is written next.
-	Forget()
-	// Punch gives the space of a part of the file back; it reads as zeros.
-	// Where that cannot be done it is an error and nothing has changed.
-	Punch(off, size int64) error
-}
-
 // File is an open file.
 type File interface {
 	io.ReaderAt
 	io.WriterAt
 	io.Closer
-	Space
 	// Size returns the file's length in bytes.
 	Size() (int64, error)
+	// Punch gives the space of a part of the file back; it reads as zeros.
+	// Where that cannot be done it is an error and nothing has changed.
+	Punch(off, size int64) error
 	// Sync returns when everything that was written is on stable storage.
 	// After an error nothing is known of what was written since the last Sync
 	// that succeeded; the file must not be written to again.
