@@ -33,13 +33,17 @@ type node struct {
 	vhost  *broker.Vhost
 	actor  *broker.Actor
 	report *journal.Report
-	ended  atomic.Bool // nothing can be stored any more
+	ended  atomic.Bool           // nothing can be stored any more
+	why    atomic.Pointer[error] // as ended; nil: it has not
 }
 
 // open starts a node.
 func open(fs *vfs.Mem, segment, memory int64, now func() time.Time) (*node, error) {
 	n := &node{}
-	failed := func(error) { n.ended.Store(true) }
+	failed := func(err error) {
+		n.why.CompareAndSwap(nil, &err)
+		n.ended.Store(true)
+	}
 	logger := slog.New(slog.DiscardHandler)
 	st, report, err := storage.Open(storage.Options{FS: fs, Dir: "data", Random: rand.Reader, Logger: logger, SegmentSize: segment, Fenced: failed})
 	if err != nil {

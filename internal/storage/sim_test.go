@@ -603,7 +603,7 @@ func simulate(seed uint64) error {
 			}
 		}
 		if f == nil && nd.ended.Load() {
-			l.fail("the node ended by itself without a fault")
+			l.fail("the node ended by itself without a fault: %v", *nd.why.Load())
 		}
 		crash := r.IntN(3) > 0 || l.over
 		if crash {
