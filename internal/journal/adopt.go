@@ -53,8 +53,8 @@ func (s *segment) place(stream uint64, p span) {
 	s.spans[stream] = append(list, p)
 }
 
-// placeAll enters what frames hold that were written to s; begin is the offset
-// in s of the first of p, first its index.
+// placeAll enters what frames of p hold that were written to s; base is where in s
+// the first byte of p's buffer would be.
 func (j *Journal) placeAll(s *segment, p *pending, notes []note, base int64) {
 	j.files.Lock()
 	defer j.files.Unlock()

@@ -79,7 +79,7 @@ type Journal struct {
 	pending pending
 	written []func(error) // who waits for what is written and not yet synced; before pending's
 	due     bool          // pending has lingered long enough
-	busy    bool          // somebody commits: the committer, or who called Commit
+	busy    bool          // somebody commits: the committer, or who called Gather or Push
 	closed  bool
 	fenced  error
 
@@ -327,7 +327,7 @@ func (j *Journal) run() {
 }
 
 // take makes the caller the one who commits, and hands over what is pending;
-// turn must follow. j.mu is held.
+// turn, tell or release must follow. j.mu is held.
 func (j *Journal) take() pending {
 	p := j.pending
 	j.pending, j.due, j.busy = j.spare, false, true

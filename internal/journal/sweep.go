@@ -148,7 +148,7 @@ func (w *window) bytes(at, n int64) ([]byte, error) {
 			rest = w.buf[at-w.from:]
 		}
 		size := min(max(n, windowSize), w.end-at)
-		if buf := w.buf; int64(cap(buf)) < size {
+		if int64(cap(w.buf)) < size {
 			w.buf = make([]byte, size)
 		}
 		w.buf, w.from = w.buf[:size], at
