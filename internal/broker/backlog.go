@@ -15,7 +15,8 @@ import (
 // them for the life of the process; what must survive is in the Log.
 type Backlog interface {
 	// Keep calls enter with where it keeps messages of a queue, whose number in the
-	// Log is uid. It may be that they lie in the Log and stay there.
+	// Log is uid. It may be that they lie in the Log and stay there. Enter must not
+	// append to the Log, which may wait for what Keep holds.
 	Keep(uid uint64, kept []queue.Kept, enter func(Cold)) error
 }
 
@@ -210,7 +211,8 @@ func (q *Queue) chill(to Backlog) (bool, error) {
 	err := to.Keep(q.UID, kept, func(c Cold) {
 		q.mu.Lock()
 		ok = q.state.Frozen(kept, c)
-		q.unlock()
+		q.account() // the step has no other effect
+		q.mu.Unlock()
 		if !ok {
 			c.Free()
 		}

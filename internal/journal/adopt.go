@@ -72,8 +72,10 @@ func (j *Journal) placeAll(s *segment, p *pending, notes []note, base int64) {
 }
 
 // Adopt calls enter with where messages of a stream lie in the log, if they lie
-// so that most of what has to be read for them is theirs: bytes says how large they are. From then on
-// Live is asked about them before they go. False: they do not, or not yet.
+// so that most of what has to be read for them is theirs: bytes says how large
+// they are. From then on Live is asked about them before they go. Enter must not
+// append: on a full disk that waits for the sweeper, which waits for enter.
+// False: they do not, or not yet.
 func (j *Journal) Adopt(stream uint64, seqs []uint64, bytes int64, enter func([]Stretch)) bool {
 	j.adopting.RLock()
 	defer j.adopting.RUnlock()
