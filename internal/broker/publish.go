@@ -476,9 +476,12 @@ func (p *Publisher) find(m *Message) *amqp.Error {
 		return nil
 	}
 	p.sticky = false
-	x, err := p.exchange(top, m.Exchange)
-	if err != nil {
-		return err
+	x := p.from
+	if p.top != top || x.Name != string(m.Exchange) {
+		var err *amqp.Error
+		if x, err = p.exchange(top, m.Exchange); err != nil {
+			return err
+		}
 	}
 	p.begin()
 	p.sticky = true

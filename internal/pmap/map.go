@@ -67,6 +67,14 @@ func GetBytes[V any](m Map[string, V], key []byte) (V, bool) {
 		var none V
 		return none, false
 	}
+	if m.len == 1 && len(m.root.entries) == 1 { // one comparison is cheaper than a hash
+		e := &m.root.entries[0]
+		if e.key == string(key) {
+			return e.val, true
+		}
+		var none V
+		return none, false
+	}
 	return GetHashed(m, maphash.Bytes(m.seed, key), key)
 }
 

@@ -9,7 +9,8 @@ import (
 )
 
 // again is the last publish, if one like it needs no second look: publishers
-// send message after message that differ in their bodies alone.
+// send message after message that differ in their bodies alone, or in these and
+// the routing key.
 type again struct {
 	ch     *channel // nil: none
 	args   []byte   // of basic.publish
@@ -23,25 +24,33 @@ const (
 	flagsAt = 19
 )
 
-// remember notes a publish whose properties ask the broker for nothing.
-func (a *again) remember(ch *channel, args, header []byte, msg *broker.Message) {
+// remember notes the publish of a.msg, whose properties ask the broker for
+// nothing.
+func (a *again) remember(ch *channel, args, header []byte) {
 	a.ch = ch
-	a.args = append(a.args[:0], args...)
 	a.header = append(a.header[:0], header...)
-	route := a.args[2 : len(a.args)-1] // between the ticket and the bits
-	n := int(route[0])
-	a.msg = broker.Message{
-		Route: route, Exchange: route[1 : 1+n], Key: route[2+n:], Persistent: msg.Persistent, Priority: msg.Priority, Ranked: msg.Ranked,
-	}
+	a.msg.Headers, a.msg.Content = nil, nil
+	a.keep(args)
 }
 
-// publishAgain handles a basic.publish that is like the last one but for its
-// body, all of which lies in the window in one frame. N is what it consumed: 0
-// when it has to be looked at.
-func (c *Conn) publishAgain(ch *channel, args, rest []byte) (n int) {
+// keep notes the arguments of the publish of a.msg.
+func (a *again) keep(args []byte) {
+	a.args = append(a.args[:0], args...)
+	route := a.args[2 : len(a.args)-1] // between the ticket and the bits
+	n := int(route[0])
+	a.msg.Route, a.msg.Exchange, a.msg.Key, a.msg.Content = route, route[1:1+n], route[2+n:], nil
+}
+
+// forget lets go of the last publish, which lies in the window.
+func (a *again) forget() { a.ch, a.msg = nil, broker.Message{} }
+
+// sameContent returns how long a content is that begins rest, has the same
+// header as the last publish but for the body's size, and lies in the window
+// with its body in one frame; 0: it is not like that.
+func (c *Conn) sameContent(ch *channel, rest []byte) (n int) {
 	a := &c.again
 	n = len(a.header)
-	if a.ch != ch || ch.tx != nil || len(rest) < n || !bytes.Equal(args, a.args) || !bytes.Equal(rest[:sizeAt], a.header[:sizeAt]) ||
+	if a.ch != ch || ch.tx != nil || len(rest) < n || !bytes.Equal(rest[:sizeAt], a.header[:sizeAt]) ||
 		!bytes.Equal(rest[flagsAt:n], a.header[flagsAt:]) {
 		return 0
 	}
@@ -55,16 +64,41 @@ func (c *Conn) publishAgain(ch *channel, args, rest []byte) (n int) {
 		}
 		n += used
 	}
-	if c.wrote.rights != c.actor.Load().Rights || !bytes.Equal(c.wrote.exchange, a.msg.Exchange) {
-		return 0
+	return n
+}
+
+// publishAgain handles a basic.publish that is like the last one but for its
+// content, of which sameContent is true; false: it has to be looked at.
+func (c *Conn) publishAgain(ch *channel, args, content []byte) bool {
+	a := &c.again
+	if !bytes.Equal(args, a.args) || c.wrote.rights != c.actor.Load().Rights || !bytes.Equal(c.wrote.exchange, a.msg.Exchange) {
+		return false
 	}
-	a.msg.Content = rest[:n]
+	a.msg.Content, a.msg.Ticket = content, ticket(ch.id, ch.confirm.next)
 	ok := c.pub.Again(&a.msg)
 	a.msg.Content = nil
 	if !ok {
-		return 0
+		return false
 	}
 	c.countPublish(ch)
 	c.publishedOne(ch)
-	return n
+	return true
+}
+
+// publishAlike is publishAgain for one that has another routing key or another
+// bit.
+func (c *Conn) publishAlike(ch *channel, p *amqp.Publish, args, content []byte) *amqp.Error {
+	m := &c.again.msg
+	m.Route, m.Exchange, m.Key = p.Route, p.Exchange, p.RoutingKey
+	m.Content, m.Ticket = content, ticket(ch.id, ch.confirm.next)
+	if err := c.mayPublish(m.Exchange); err != nil {
+		c.again.forget()
+		return err.At(amqp.IDBasicPublish)
+	}
+	if err := c.publishChecked(ch, m, p.Mandatory); err != nil {
+		c.again.forget()
+		return err
+	}
+	c.again.keep(args)
+	return nil
 }

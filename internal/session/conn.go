@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -296,10 +297,10 @@ func (c *Conn) method(ch *channel, f amqp.Frame, rest []byte) (used int, e *amqp
 
 // basicPublish takes basic.publish, in place when all of its content is there.
 func (c *Conn) basicPublish(ch *channel, args, rest []byte) (used int, e *amqp.Error, err error) {
-	if used = c.publishAgain(ch, args, rest); used > 0 {
-		return used, nil, nil
+	same := c.sameContent(ch, rest)
+	if same > 0 && c.publishAgain(ch, args, rest[:same]) {
+		return same, nil, nil
 	}
-	c.again.ch = nil
 	p, perr := amqp.ParsePublish(args)
 	if perr != nil {
 		return 0, amqp.DecodeError(amqp.IDBasicPublish, args, perr), nil
@@ -307,6 +308,10 @@ func (c *Conn) basicPublish(ch *channel, args, rest []byte) (used int, e *amqp.E
 	if p.Immediate {
 		return 0, amqp.ConnectionErrorf(amqp.CodeNotImplemented, "immediate=true").At(amqp.IDBasicPublish), nil
 	}
+	if same > 0 && bytes.Equal(p.Exchange, c.again.msg.Exchange) {
+		return same, c.publishAlike(ch, &p, args, rest[:same]), nil
+	}
+	c.again.ch = nil
 	used, e = c.publishInPlace(ch, &p, args, rest)
 	if used == 0 && e == nil {
 		ch.beginContent(&p)

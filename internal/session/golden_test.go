@@ -214,27 +214,34 @@ func (p *peer) frame(d time.Duration) (amqp.Frame, error) {
 	return f, err
 }
 
-// send sends one line of the script.
-func (p *peer) send(t *testing.T, line string) {
+// send sends lines of the script in one write.
+func (p *peer) send(t *testing.T, lines ...string) {
 	t.Helper()
-	channel, words := split(t, line)
 	var b []byte
-	if words[0] == "content" {
-		var props amqp.Properties
-		set(t, &props, words[2:])
-		body, err := strconv.Unquote(words[1])
-		if err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		b = amqp.AppendBody(props.AppendHeader(nil, channel, uint64(len(body))), channel, []byte(body), 131072)
-	} else {
-		m := method(t, words[0])
-		set(t, m, words[1:])
-		b = amqp.AppendMethod(nil, channel, m)
+	for _, line := range lines {
+		b = encode(t, b, line)
 	}
 	if _, err := p.nc.Write(b); err != nil {
+		t.Fatalf("%s: %v", lines[0], err)
+	}
+}
+
+// encode appends one line of the script to b.
+func encode(t *testing.T, b []byte, line string) []byte {
+	t.Helper()
+	channel, words := split(t, line)
+	if words[0] != "content" {
+		m := method(t, words[0])
+		set(t, m, words[1:])
+		return amqp.AppendMethod(b, channel, m)
+	}
+	var props amqp.Properties
+	set(t, &props, words[2:])
+	body, err := strconv.Unquote(words[1])
+	if err != nil {
 		t.Fatalf("%s: %v", line, err)
 	}
+	return amqp.AppendBody(props.AppendHeader(b, channel, uint64(len(body))), channel, []byte(body), 131072)
 }
 
 // read writes down n answers or, when rewriting, all that come.

@@ -62,7 +62,7 @@ func (c *Conn) publishInPlace(ch *channel, p *amqp.Publish, args, rest []byte) (
 	return end, c.publish(ch, &message{
 		args:  args,
 		route: p.Route, exchange: p.Exchange, key: p.RoutingKey, mandatory: p.Mandatory,
-		header: &h, content: rest[:end], headerLen: hn,
+		header: h, content: rest[:end], headerLen: hn,
 	})
 }
 
@@ -216,7 +216,7 @@ func (c *Conn) contentDone(ch *channel) *amqp.Error {
 	}
 	e := c.publish(ch, &message{
 		route: t.route, exchange: t.route[1 : 1+t.exchange], key: t.route[2+t.exchange:], mandatory: t.mandatory,
-		header: &h, content: t.frames, headerLen: n,
+		header: h, content: t.frames, headerLen: n,
 	})
 	if cap(t.frames) > bodyStep {
 		t.frames = nil
@@ -229,7 +229,7 @@ type message struct {
 	args                 []byte // of basic.publish, when all of it came in one piece
 	route, exchange, key []byte
 	mandatory            bool
-	header               *amqp.Header
+	header               amqp.Header
 	content              []byte // header frame and body frames
 	headerLen            int    // bytes of the header frame
 }
@@ -237,19 +237,32 @@ type message struct {
 // publish checks a message and enters it into the batch, or into the
 // channel's transaction.
 func (c *Conn) publish(ch *channel, m *message) *amqp.Error {
-	at := func(e *amqp.Error) *amqp.Error { return e.At(amqp.IDBasicPublish) }
 	if err := c.mayPublish(m.exchange); err != nil {
-		return at(err)
+		return err.At(amqp.IDBasicPublish)
 	}
 	view, err := amqp.ScanProperties(m.header.Flags, m.header.Properties)
 	if err != nil {
 		return amqp.ConnectionErrorf(amqp.CodeInternalError, "")
 	}
-	msg := broker.Message{
+	msg := &c.again.msg
+	*msg = broker.Message{
 		Route: m.route, Exchange: m.exchange, Key: m.key, Headers: view.Headers, Content: m.content,
 		Persistent: view.DeliveryMode == 2, Priority: view.Priority, Ranked: view.Flags&amqp.FlagPriority != 0,
 		Ticket: ticket(ch.id, ch.confirm.next),
 	}
+	c.again.ch = nil
+	e := c.publishWith(ch, m, &view)
+	if e == nil && ch.tx == nil && m.args != nil && len(view.Headers) == 0 && !msg.Expires && len(view.ReplyTo) == 0 {
+		c.again.remember(ch, m.args, m.content[:m.headerLen])
+	} else {
+		c.again.forget()
+	}
+	return e
+}
+
+// publishWith publishes c.again.msg once its properties are checked.
+func (c *Conn) publishWith(ch *channel, m *message, view *amqp.PropertyView) *amqp.Error {
+	msg := &c.again.msg
 	if m.header.Flags != 0 {
 		if string(view.ReplyTo) == broker.ReplyQueue {
 			if err := c.request(ch, m); err != nil {
@@ -257,26 +270,32 @@ func (c *Conn) publish(ch *channel, m *message) *amqp.Error {
 			}
 			msg.Content = m.content
 		}
-		if err := c.checkProperties(ch, m, &view, &msg); err != nil {
+		if err := c.checkProperties(ch, m, view, msg); err != nil {
 			return c.refused(m, err)
 		}
 	}
-	if err := c.mayPublishBy(&msg); err != nil {
-		return at(err)
+	if ch.tx == nil {
+		return c.publishChecked(ch, msg, m.mandatory)
 	}
-	if ch.tx != nil {
-		if err := c.publishLater(ch, &msg, m.mandatory); err != nil {
-			return at(err)
-		}
-		return nil
+	if err := c.mayPublishBy(msg); err != nil {
+		return err.At(amqp.IDBasicPublish)
 	}
-	if err := c.route(ch, &msg, m.mandatory); err != nil {
-		return at(err)
+	if err := c.publishLater(ch, msg, m.mandatory); err != nil {
+		return err.At(amqp.IDBasicPublish)
+	}
+	return nil
+}
+
+// publishChecked enters a message into the batch whose exchange and properties
+// are checked.
+func (c *Conn) publishChecked(ch *channel, msg *broker.Message, mandatory bool) *amqp.Error {
+	if err := c.mayPublishBy(msg); err != nil {
+		return err.At(amqp.IDBasicPublish)
+	}
+	if err := c.route(ch, msg, mandatory); err != nil {
+		return err.At(amqp.IDBasicPublish)
 	}
 	c.publishedOne(ch)
-	if m.args != nil && len(view.Headers) == 0 && !msg.Expires && len(view.ReplyTo) == 0 {
-		c.again.remember(ch, m.args, m.content[:m.headerLen], &msg)
-	}
 	return nil
 }
 

@@ -95,6 +95,6 @@ func (c *Conn) request(ch *channel, m *message) *amqp.Error {
 		return errNoHeader()
 	}
 	m.content = append(header, m.content[m.headerLen:]...)
-	m.header, m.headerLen = &h, n
+	m.header, m.headerLen = h, n
 	return nil
 }

@@ -1,0 +1,117 @@
+package session_test
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/warrenmq/warren/warrentest"
+)
+
+// burst sends lines to the broker in one write, so that it reads them at once, and returns
+// what comes back: as many answers as are wanted.
+func burst(t *testing.T, p *peer, wanted int, lines ...string) []string {
+	t.Helper()
+	p.send(t, lines...)
+	var out strings.Builder
+	p.read(t, &out, &names{}, 'S', wanted)
+	return strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+}
+
+// TestRefusedInOneRead: of publishes alike that come together each is answered for itself
+// where a queue has room for some of them.
+func TestRefusedInOneRead(t *testing.T) {
+	t.Parallel()
+	p := open(t, warrentest.Start(t), true)
+	burst(t, p, 3, "C 1: channel.open", "C 1: confirm.select",
+		"C 1: queue.declare Queue=r Arguments={x-max-length:2,x-overflow:reject-publish}")
+	lines := make([]string, 0, 10)
+	for i := range 5 {
+		lines = append(lines, "C 1: basic.publish RoutingKey=r", fmt.Sprintf("C 1: content \"%d\"", i))
+	}
+	p.send(t, lines...)
+	got := map[string]string{}
+	for got["DeliveryTag=5"] == "" {
+		var out strings.Builder
+		p.read(t, &out, &names{}, 'S', 1)
+		f := strings.Fields(out.String())
+		if len(f) < 4 {
+			t.Fatalf("nothing comes after %v", got)
+		}
+		got[f[3]] = f[2]
+	}
+	if got["DeliveryTag=2"] != "basic.ack" {
+		t.Errorf("the last that there was room for: %v", got)
+	}
+	for _, tag := range []string{"DeliveryTag=3", "DeliveryTag=4", "DeliveryTag=5"} {
+		if got[tag] != "basic.nack" {
+			t.Errorf("%s: %v", tag, got)
+		}
+	}
+}
+
+// TestAlikeInOneRead: publishes that have all but the routing key in common with the one
+// before are published as if each came alone.
+func TestAlikeInOneRead(t *testing.T) {
+	t.Parallel()
+	b := warrentest.Start(t)
+	if status, text := b.Manage("PUT", "/api/topic-permissions/%2F/guest", `{"exchange":"amq.topic","write":"^[a-z.]*$","read":".*"}`); status > 204 {
+		t.Fatal(status, text)
+	}
+	p := open(t, b, true)
+	burst(t, p, 6, "C 1: channel.open", "C 1: confirm.select", "C 1: queue.declare Queue=a", "C 1: queue.declare Queue=b",
+		"C 1: queue.bind Queue=a Exchange=amq.topic RoutingKey=a.#", "C 1: queue.bind Queue=b Exchange=amq.topic RoutingKey=*.b")
+	publish := func(key, body string, more ...string) []string {
+		bits := strings.Join(append([]string{""}, more...), " ")
+		return []string{"C 1: basic.publish Exchange=amq.topic RoutingKey=" + key + bits, fmt.Sprintf("C 1: content %q DeliveryMode=2", body)}
+	}
+	var lines []string
+	for i, key := range []string{"a.x", "a.b", "a.b", "x.b", "a", "nowhere", "a.x"} {
+		lines = append(lines, publish(key, strconv.Itoa(i))...)
+	}
+	lines = append(lines, publish("nowhere", "seven", "Mandatory=true")...)
+	lines = append(lines, publish("a", "eight", "Mandatory=true")...)
+	lines = append(lines, "C 1: queue.declare Queue=a Passive=true", "C 1: queue.declare Queue=b Passive=true")
+	p.send(t, lines...)
+	want := []string{
+		`S 1: basic.return ReplyCode=312 ReplyText=NO_ROUTE Exchange=amq.topic RoutingKey=nowhere | "seven" DeliveryMode=2`,
+		"S 1: queue.declare-ok Queue=a MessageCount=6", "S 1: queue.declare-ok Queue=b MessageCount=3",
+	}
+	if diff := cmp.Diff(want, answers(t, p, 3)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for _, want := range []string{
+		`a.x MessageCount=5 | "0"`, `a.b MessageCount=4 | "1"`, `a.b MessageCount=3 | "2"`, `a MessageCount=2 | "4"`, `a.x MessageCount=1 | "6"`, `a | "eight"`,
+	} {
+		p.send(t, "C 1: basic.get Queue=a NoAck=true")
+		got := answers(t, p, 1)[0]
+		if _, got, _ = strings.Cut(got, "RoutingKey="); got != want+" DeliveryMode=2" {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	p.send(t, append(publish("a", "allowed"), publish("A", "not allowed")...)...)
+	denied := "S 1: channel.close ReplyCode=403 ReplyText=\"ACCESS_REFUSED - write access to topic 'A' in exchange 'amq.topic' in vhost '/' " +
+		"refused for user 'guest'\" ClassID=60 MethodID=40"
+	if got := answers(t, p, 1); got[0] != denied {
+		t.Errorf("got %q, want %q", got[0], denied)
+	}
+}
+
+// answers reads n answers that are no confirms.
+func answers(t *testing.T, p *peer, n int) (got []string) {
+	t.Helper()
+	for len(got) < n {
+		var out strings.Builder
+		p.read(t, &out, &names{}, 'S', 1)
+		if out.Len() == 0 {
+			t.Fatalf("nothing comes after %q", got)
+		}
+		if line := strings.TrimSpace(out.String()); !strings.Contains(line, " basic.ack ") {
+			got = append(got, line)
+		}
+	}
+	return got
+}
