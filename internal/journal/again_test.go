@@ -1,7 +1,11 @@
 package journal
 
 import (
+	"errors"
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -98,5 +102,50 @@ func TestSettledWhilePutAgain(t *testing.T) {
 	}
 	if l.puts > 0 && !l.settledAfter { // none: that segment is gone as well
 		t.Errorf("put %d times, settled behind the last put: %v", l.puts, l.settledAfter)
+	}
+}
+
+// TestTwoNames: after a crash a file that was being named as the next segment can be there
+// under both names. It is used once.
+func TestTwoNames(t *testing.T) {
+	t.Parallel()
+	fs, o := filled(t, 3)
+	names, err := fs.List(o.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := ""
+	for _, name := range names {
+		if strings.HasSuffix(name, ".wal") {
+			last = name
+		}
+	}
+	id, err := strconv.ParseUint(strings.TrimSuffix(last, ".wal"), 16, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ending := range []string{"wal", "free"} {
+		f, err := fs.Create(fmt.Sprintf("%s/%016x.%s", o.Dir, id+1, ending))
+		if err == nil {
+			_, err = f.WriteAt(make([]byte, o.SegmentSize), 0)
+		}
+		if err = errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.Fenced = func(err error) { t.Error(err) }
+	j, _, err := Open(o, newContent())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seq := range uint64(20) {
+		done := make(chan error, 1)
+		j.Append(func(b Batch) { b.Put([]Ref{{9, seq}}, 0, make([]byte, o.SegmentSize/2)) }, func(err error) { done <- err })
+		if err := <-done; err != nil {
+			t.Fatalf("segment %d: %v", seq/2, err)
+		}
+	}
+	if err := j.Close(); err != nil {
+		t.Error(err)
 	}
 }

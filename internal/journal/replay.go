@@ -145,8 +145,12 @@ func (j *Journal) replay(v Visitor, r *Report) error {
 			}
 		}
 	}
-	for _, name := range free {
-		if err := j.addFree(name); err != nil {
+	for _, id := range free {
+		name, add := j.name(id, "free"), j.addFree
+		if _, ok := slices.BinarySearch(ids, id); ok { // a rename that a crash cut in two: it would be free twice
+			add = j.opts.FS.Remove
+		}
+		if err := add(name); err != nil {
 			return err
 		}
 	}
@@ -193,9 +197,9 @@ func (j *Journal) headers(ids []uint64, unbegun func(id uint64) error) (all []*f
 	return all, nil
 }
 
-// list returns the ids of the segments, ascending, the names of free files,
-// and which segments there are digests of.
-func (j *Journal) list() (ids []uint64, free []string, digests []uint64, err error) {
+// list returns the ids of the segments, ascending, those of free files, and
+// which segments there are digests of.
+func (j *Journal) list() (ids, free, digests []uint64, err error) {
 	names, err := j.opts.FS.List(j.opts.Dir)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("journal directory: %w", err)
@@ -215,7 +219,7 @@ func (j *Journal) list() (ids []uint64, free []string, digests []uint64, err err
 		case "wal":
 			ids = append(ids, id)
 		case "free":
-			free = append(free, j.name(id, ending))
+			free = append(free, id)
 		case "idx":
 			digests = append(digests, id)
 		}
