@@ -128,7 +128,7 @@ func (b *Broker) Rest() {
 func (q *Queue) keep(seq uint64) bool {
 	for {
 		q.mu.Lock()
-		_, leaving := q.leaving[seq]
+		leaving := q.isLeaving(seq)
 		if q.closed || leaving || !q.state.Live(seq) {
 			leaving = leaving && !q.closed
 			q.mu.Unlock()

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"slices"
+	"sync/atomic"
 
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/auth"
@@ -255,12 +256,6 @@ func (p *Publisher) SettleWith(q *Queue, c *Consumer, seqs []uint64, reject bool
 	q.stats.Acked += uint64(len(seqs))
 	if q.Durable && len(q.fx.Settled) > 0 {
 		p.settles(q, slices.Clone(q.fx.Settled))
-		if q.leaving == nil {
-			q.leaving = map[uint64]struct{}{}
-		}
-		for _, seq := range q.fx.Settled {
-			q.leaving[seq] = struct{}{}
-		}
 		q.fx.Settled = q.fx.Settled[:0]
 	}
 	a := q.release()
@@ -269,9 +264,13 @@ func (p *Publisher) SettleWith(q *Queue, c *Consumer, seqs []uint64, reject bool
 	q.finish(a)
 }
 
-// settles makes settles part of the batch; the messages are among those that
-// leave q.
+// settles makes settles part of the batch: the messages leave q with it. Q.mu is
+// held.
 func (p *Publisher) settles(q *Queue, seqs []uint64) {
+	if p.batch.Entered == nil {
+		p.batch.Entered = new(atomic.Bool)
+	}
+	q.leaveWith(seqs, p.batch.Entered)
 	p.batch.Settled = append(p.batch.Settled, Settled{Queue: q.UID, Seqs: seqs})
 	p.settling = append(p.settling, q)
 }
@@ -289,12 +288,28 @@ func (q *Queue) waitForPuts(seqs []uint64) {
 func (q *Queue) leave(dead []queue.Dead) {
 	for i := range dead {
 		if dead[i].Persistent {
-			if q.leaving == nil {
-				q.leaving = map[uint64]struct{}{}
-			}
-			q.leaving[dead[i].Seq] = struct{}{}
+			q.leaveWith([]uint64{dead[i].Seq}, nil)
 		}
 	}
+}
+
+// leaveWith notes with which batch messages leave, nil when there is none yet.
+// Q.mu is held.
+func (q *Queue) leaveWith(seqs []uint64, entered *atomic.Bool) {
+	if q.leaving == nil {
+		q.leaving = map[uint64]*atomic.Bool{}
+	}
+	for _, seq := range seqs {
+		q.leaving[seq] = entered
+	}
+}
+
+// isLeaving reports whether a message has left the queue with a batch that is
+// not in the log. It is asked by who puts it again there: if the batch is, what
+// is put now is behind it. Q.mu is held.
+func (q *Queue) isLeaving(seq uint64) bool {
+	entered, leaving := q.leaving[seq]
+	return leaving && (entered == nil || !entered.Load())
 }
 
 // left says that what a transaction settled is settled in the log.

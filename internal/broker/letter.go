@@ -69,7 +69,9 @@ func (p *Publisher) settlesDead(q *Queue, dead []queue.Dead) {
 		}
 	}
 	if len(seqs) > 0 {
+		q.mu.Lock()
 		p.settles(q, seqs)
+		q.mu.Unlock()
 	}
 }
 

@@ -1,6 +1,10 @@
 package broker
 
-import "github.com/warrenmq/warren/internal/queue"
+import (
+	"sync/atomic"
+
+	"github.com/warrenmq/warren/internal/queue"
+)
 
 // Log keeps what must survive: the messages that are persistent and where
 // they lie, and which of them are gone again. It is all that the broker knows
@@ -35,6 +39,9 @@ type Batch struct {
 	Settled   []Settled
 	Delivered []Delivered
 	Tried     []Tried
+	// Entered is set when the batch has its place in the log, before anything
+	// else is behind it. Nil: nobody asks.
+	Entered *atomic.Bool
 }
 
 // Tried says how often a message was delivered and came back.
@@ -47,7 +54,7 @@ func (b *Batch) reset() {
 	clear(b.Images)
 	clear(b.Settled)
 	b.Images, b.Places, b.Settled, b.Delivered = b.Images[:0], b.Places[:0], b.Settled[:0], b.Delivered[:0]
-	b.Tried = b.Tried[:0]
+	b.Tried, b.Entered = b.Tried[:0], nil
 }
 
 // Place is one message in one queue.

@@ -59,9 +59,9 @@ type Queue struct {
 	unlogged []uint64  // the first number of each such batch, in each lane
 	entered  sync.Cond // a batch is in the log, or the queue is closed
 	deferred []uint64
-	// leaving are settled by a transaction that is not in the log yet: if
-	// that never gets there, they must.
-	leaving map[uint64]struct{}
+	// leaving are settled by a batch that is not in the log yet, each with that
+	// batch's Entered or nil: if it never gets there, they must.
+	leaving map[uint64]*atomic.Bool
 	// postponed dead letters wait for the timers.
 	postponed []queue.Dead
 

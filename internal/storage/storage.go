@@ -221,6 +221,9 @@ func encode(b *broker.Batch) func(journal.Batch) {
 		slices.SortStableFunc(b.Places, func(x, y broker.Place) int { return cmp.Compare(x.Image, y.Image) })
 	}
 	return func(to journal.Batch) {
+		if b.Entered != nil {
+			b.Entered.Store(true)
+		}
 		var few [16]journal.Ref
 		refs := few[:0]
 		for i := 0; i < len(b.Places); {
