@@ -129,7 +129,7 @@ func TestAdoptNotGoing(t *testing.T) {
 // read everything.
 func TestFramesDamaged(t *testing.T) {
 	t.Parallel()
-	fs, o := digested(t, 60)
+	fs, o := digested(t, 60, alone)
 	o.Brief = nil // no more are written
 	j, _, err := Open(o, newContent())
 	if err != nil {

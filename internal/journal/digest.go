@@ -17,19 +17,25 @@ import (
 //	dir/%016x.idx    magic 8 | version u32 | id u64 | end u64 | frames u32 | n u32 | n × stretch u32 | entries | crc32c u32
 //
 // end is where the segment's frames end; a stretch is where a frame begins, and
-// the next about stretchSize behind it; entries are the segment's, in their order, but
-// that a put has
+// the next about stretchSize behind it; entries are the segment's, but that a put
+// has
 //
 //	6 | n | n × (stream, seq) | mark | length | offset | brief (uvarints)
 //
 // where offset is the body's, from the end of the one before, and brief what
-// Options.Brief says of it. It is not synced: one that is not whole, or says
-// another end than the segment behind, is as good as none.
+// Options.Brief says of it, and that puts of a stream that lie together are a Span:
+//
+//	7 | stream | first | count | from | length | bytes | brief
+//
+// Puts and spans are in the order of the segment, and all else is, but each of
+// the two may come before the other. It is not synced: one that is not whole, or
+// says another end than the segment behind, is as good as none.
 const (
 	digestMagic   = "WARRENI\n"
-	digestVersion = 1
+	digestVersion = 2
 	digestHeader  = 8 + 4 + 8 + 8 + 4 + 4
 	kindBrief     = 6
+	kindSpan      = 7
 	stretchSize   = 256 << 10
 )
 
@@ -44,21 +50,60 @@ type digest struct {
 type digester struct {
 	digest
 
-	brief func(mark uint64, body []byte) uint64
-	last  uint32 // where the body before ended
+	brief    func(mark uint64, body []byte) (uint64, bool)
+	last     uint32 // where the body before ended
+	from, to uint32 // the frame that is visited
+
+	open  Span   // the last put and those before it that it lies together with; Count 0: none
+	alone []byte // these one by one
+	ended uint32 // as last, behind them
 }
 
 // frame notes that one begins.
-func (d *digester) frame(at int64) {
+func (d *digester) frame(at int64, size int) {
 	d.frames++
 	if n := len(d.stretches); n == 0 || at-int64(d.stretches[n-1]) >= stretchSize {
 		d.stretches = append(d.stretches, uint32(at)) //nolint:gosec // within a segment
 	}
+	d.from, d.to = uint32(at), uint32(at)+uint32(size) //nolint:gosec // the same
 }
 
 // Put implements Visitor.
 func (d *digester) Put(places []Ref, mark uint64, body Body) {
-	b := append(d.entries, kindBrief) //nolint:gocritic // it is put back
+	brief, plain := d.brief(mark, body.Bytes)
+	if plain = plain && len(places) == 1; !plain || !d.open.takes(places[0], d.from, d.to) {
+		d.close()
+	}
+	d.alone = appendBrief(d.alone, places, mark, body, d.ended, brief)
+	d.ended = body.At.Off + body.Size
+	if !plain {
+		d.close()
+		return
+	}
+	if d.open.Count == 0 {
+		d.open = Span{Stream: places[0].Stream, First: places[0].Seq, At: Stretch{body.At.Segment, d.from, d.to}}
+	}
+	d.open.Count++
+	d.open.At.To = d.to
+	d.open.Bytes += int64(body.Size)
+	d.open.Brief += brief
+}
+
+// close enters the puts of open: as a span if it is worth it.
+func (d *digester) close() {
+	if s := &d.open; s.worth() {
+		d.entries = appendSpan(d.entries, s)
+		d.ended = d.last
+	} else {
+		d.entries = append(d.entries, d.alone...)
+		d.last = d.ended
+	}
+	d.open, d.alone = Span{}, d.alone[:0]
+}
+
+// appendBrief encodes a put of a digest; last is where the body before it ended.
+func appendBrief(b []byte, places []Ref, mark uint64, body Body, last uint32, brief uint64) []byte {
+	b = append(b, kindBrief)
 	b = binary.AppendUvarint(b, uint64(len(places)))
 	for _, p := range places {
 		b = binary.AppendUvarint(b, p.Stream)
@@ -66,9 +111,8 @@ func (d *digester) Put(places []Ref, mark uint64, body Body) {
 	}
 	b = binary.AppendUvarint(b, mark)
 	b = binary.AppendUvarint(b, uint64(body.Size))
-	b = binary.AppendUvarint(b, uint64(body.At.Off-d.last))
-	d.entries = binary.AppendUvarint(b, d.brief(mark, body.Bytes))
-	d.last = body.At.Off + body.Size
+	b = binary.AppendUvarint(b, uint64(body.At.Off-last))
+	return binary.AppendUvarint(b, brief)
 }
 
 // Settle implements Visitor.
@@ -84,9 +128,12 @@ func (d *digester) Level(stream, value uint64, exact bool) {
 // Tally implements Visitor.
 func (d *digester) Tally(r Ref, value uint64) { d.entries = appendTally(d.entries, r, value) }
 
+// Span implements Visitor: a segment has none.
+func (d *digester) Span(Span) {}
+
 // makeDigest reads a segment up to end; nil when not every byte up to there is
 // of a good frame.
-func makeDigest(s *segment, end int64, brief func(uint64, []byte) uint64) (*digest, error) {
+func makeDigest(s *segment, end int64, brief func(uint64, []byte) (uint64, bool)) (*digest, error) {
 	if end > math.MaxUint32 {
 		return nil, nil //nolint:nilnil // as documented
 	}
@@ -102,11 +149,12 @@ func makeDigest(s *segment, end int64, brief func(uint64, []byte) uint64) (*dige
 		if n == 0 {
 			return nil, nil //nolint:nilnil // as documented
 		}
-		if d.frame(at); !e.visit(body, s.at(at), d) {
+		if d.frame(at, n); !e.visit(body, s.at(at), d) {
 			return nil, nil //nolint:nilnil // as documented
 		}
 		at += int64(n)
 	}
+	d.close()
 	return &d.digest, nil
 }
 
@@ -160,6 +208,10 @@ func (j *Journal) readDigest(id uint64, end int64) (*digest, error) {
 	}
 	return decodeDigest(b, id, end), nil
 }
+
+// Distrust makes the next start read all segments whole: a digest said what is
+// not so.
+func (j *Journal) Distrust() error { return j.dropDigests() }
 
 // dropDigests makes the next start read all segments whole, since one of them is
 // damaged, and it has to be found out which are.

@@ -15,10 +15,10 @@ import (
 
 // digested is filled with digests beside all segments that stay, of which there
 // are at least three.
-func digested(t *testing.T, n int) (*vfs.Mem, Options) {
+func digested(t *testing.T, n int, brief func(uint64, []byte) (uint64, bool)) (*vfs.Mem, Options) {
 	t.Helper()
 	fs, o := filled(t, n)
-	o.FS, o.Brief, o.KeepSegments = fs, sum, 1
+	o.FS, o.Brief, o.KeepSegments = fs, brief, 1
 	j, _, err := Open(o, newContent())
 	if err != nil {
 		t.Fatal(err)
@@ -36,6 +36,12 @@ func digested(t *testing.T, n int) (*vfs.Mem, Options) {
 	return fs, o
 }
 
+// alone is sum for digests without spans.
+func alone(mark uint64, body []byte) (uint64, bool) {
+	brief, _ := sum(mark, body)
+	return brief, false
+}
+
 func idx(t *testing.T, fs *vfs.Mem) []string {
 	t.Helper()
 	names, err := fs.List("d")
@@ -48,15 +54,29 @@ func idx(t *testing.T, fs *vfs.Mem) []string {
 // TestDigest: what a start reads of digests is what it reads of segments.
 func TestDigest(t *testing.T) {
 	t.Parallel()
-	fs, o := digested(t, 60)
+	for name, brief := range map[string]func(uint64, []byte) (uint64, bool){"spans": sum, "alone": alone} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testDigest(t, brief)
+		})
+	}
+}
+
+func testDigest(t *testing.T, brief func(uint64, []byte) (uint64, bool)) {
+	t.Helper()
+	fs, o := digested(t, 60, brief)
 	o.FS = fs.Clone()
 	c := newContent()
 	j, r, err := Open(o, c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.unread) < 30 {
-		t.Errorf("only %d bodies were not read", len(c.unread))
+	unread := len(c.unread)
+	for _, s := range c.spans {
+		unread += s.Count
+	}
+	if _, plain := brief(7, nil); unread < 30 || plain != (len(c.spans) > 0) {
+		t.Errorf("only %d bodies were not read; %d spans", unread, len(c.spans))
 	}
 	if err := errors.Join(c.read(j), j.Close()); err != nil {
 		t.Fatal(err)
@@ -76,7 +96,7 @@ func TestDigest(t *testing.T) {
 // TestDigestFlips flips a bit of every byte of the digests: none is believed.
 func TestDigestFlips(t *testing.T) {
 	t.Parallel()
-	fs, o := digested(t, 40)
+	fs, o := digested(t, 40, sum)
 	want, _ := reopen(t, fs, Options{Dir: "d", SegmentSize: o.SegmentSize})
 	for _, name := range idx(t, fs) {
 		b, err := vfs.Read(fs, "d/"+name)
@@ -104,7 +124,17 @@ func TestDigestFlips(t *testing.T) {
 // when the body is read, never handed out, and reported at the next start.
 func TestDamageBesideDigest(t *testing.T) {
 	t.Parallel()
-	fs, o := digested(t, 60)
+	for name, brief := range map[string]func(uint64, []byte) (uint64, bool){"spans": sum, "alone": alone} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testDamageBesideDigest(t, brief)
+		})
+	}
+}
+
+func testDamageBesideDigest(t *testing.T, brief func(uint64, []byte) (uint64, bool)) {
+	t.Helper()
+	fs, o := digested(t, 60, brief)
 	name := strings.TrimSuffix(idx(t, fs)[1], "idx") + "wal"
 	if err := fs.Flip("d/"+name, 8*1000); err != nil {
 		t.Fatal(err)
@@ -130,6 +160,17 @@ func TestDamageBesideDigest(t *testing.T) {
 			wrong++
 		}
 	}
+	for _, s := range c.spans {
+		got := &spanned{content: c, span: s}
+		switch _, err := j.Frames(s.At, got); {
+		case errors.Is(err, ErrCorrupt):
+			failed++
+		case err != nil:
+			t.Fatal(err)
+		case got.brief != s.Brief:
+			wrong++
+		}
+	}
 	if wrong > 0 || failed == 0 || len(idx(t, fs)) > 0 {
 		t.Errorf("%d bodies were wrong, %d could not be read, digests left: %q", wrong, failed, idx(t, fs))
 	}
@@ -144,7 +185,7 @@ func TestDamageBesideDigest(t *testing.T) {
 // TestDigestGoes with its segment, and at the next start when it was left.
 func TestDigestGoes(t *testing.T) {
 	t.Parallel()
-	fs, o := digested(t, 60)
+	fs, o := digested(t, 60, sum)
 	names := idx(t, fs)
 	o.FS = fs
 	o.Live, o.LiveBytes, o.Levels = func(Ref) bool { return false }, func() int64 { return 0 }, func(uint64) []uint64 { return nil }

@@ -84,6 +84,12 @@ func (n *noting) Put(places []Ref, mark uint64, body Body) {
 	n.Visitor.Put(places, mark, body)
 }
 
+// Span implements Visitor.
+func (n *noting) Span(s Span) {
+	n.s.enter(s.Stream, extent{puts: true, min: s.First, max: s.end() - 1})
+	n.Visitor.Span(s)
+}
+
 // Tally implements Visitor.
 func (n *noting) Tally(r Ref, value uint64) {
 	n.s.enter(r.Stream, extent{puts: true, min: r.Seq, max: r.Seq})

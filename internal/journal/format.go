@@ -209,11 +209,15 @@ func (e *entries) visit(b []byte, at Position, v Visitor) bool {
 		case kindLevel:
 			e.level(v)
 		case kindEnd:
-		case kindBrief:
+		case kindBrief, kindSpan:
 			if !e.digest {
 				return false
 			}
-			e.brief(v)
+			if kind == kindSpan {
+				e.span(v)
+			} else {
+				e.brief(v)
+			}
 		case kindTally:
 			e.tally(v)
 		default:

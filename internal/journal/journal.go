@@ -40,9 +40,10 @@ type Options struct {
 	// is synced with something that is waited for; 0: DefaultLinger.
 	Linger time.Duration
 	// Brief is what replay tells of a body in place of its bytes: digests are kept
-	// of segments, and a start reads these. It is called by several goroutines. Nil: every
+	// of segments, and a start reads these. Plain: that of many together may be
+	// told as a sum, without their marks. It is called by several goroutines. Nil: every
 	// start reads all bodies.
-	Brief func(mark uint64, body []byte) uint64
+	Brief func(mark uint64, body []byte) (brief uint64, plain bool)
 	// Space is told when there is no space for another segment, and with nil
 	// when there is again.
 	Space func(error)

@@ -28,10 +28,13 @@ type content struct {
 	levels  map[uint64]uint64
 	tallies map[Ref]uint64
 	unread  map[Ref]Body // of which the digest was read
+	spans   []Span
 }
 
 func newContent() *content {
-	return &content{map[Ref]string{}, map[Ref]bool{}, map[uint64]uint64{}, map[Ref]uint64{}, map[Ref]Body{}}
+	return &content{
+		put: map[Ref]string{}, settled: map[Ref]bool{}, levels: map[uint64]uint64{}, tallies: map[Ref]uint64{}, unread: map[Ref]Body{},
+	}
 }
 
 func (c *content) Tally(r Ref, value uint64) { c.tallies[r] = max(c.tallies[r], value) }
@@ -46,8 +49,40 @@ func (c *content) Put(places []Ref, mark uint64, body Body) {
 }
 
 // sum is what the tests' digests say of a body.
-func sum(mark uint64, body []byte) uint64 {
-	return mark<<32 | uint64(crc32.ChecksumIEEE(body))
+func sum(mark uint64, body []byte) (uint64, bool) {
+	return mark<<32 | uint64(crc32.ChecksumIEEE(body)), mark%4 > 0
+}
+
+// Span notes the messages, with what reads them later.
+func (c *content) Span(s Span) {
+	c.spans = append(c.spans, s)
+	for i := range s.Count {
+		p := Ref{s.Stream, s.First + uint64(i)}
+		c.put[p] = ""
+		delete(c.unread, p)
+	}
+}
+
+// spanned reads a span's bodies.
+type spanned struct {
+	*content
+
+	span  Span
+	count int
+	bytes int64
+	brief uint64
+}
+
+func (s *spanned) Put(places []Ref, mark uint64, body Body) {
+	for _, p := range places {
+		if p.Stream == s.span.Stream && p.Seq-s.span.First < uint64(s.span.Count) {
+			b, _ := sum(mark, body.Bytes)
+			s.count, s.bytes, s.brief = s.count+1, s.bytes+int64(body.Size), s.brief+b
+			if s.put[p] == "" {
+				s.put[p] = fmt.Sprintf("%d %s", mark, body.Bytes)
+			}
+		}
+	}
 }
 
 // read reads the bodies of which the digest was read.
@@ -57,8 +92,18 @@ func (c *content) read(j *Journal) error {
 		if err != nil {
 			return fmt.Errorf("place %v: %w", p, err)
 		}
-		if c.put[p] += string(b); body.Brief != sum(body.Brief>>32, b) {
+		brief, _ := sum(body.Brief>>32, b)
+		if c.put[p] += string(b); body.Brief != brief {
 			return fmt.Errorf("place %v: the digest has %x, the body is %q", p, body.Brief, b)
+		}
+	}
+	for _, s := range c.spans {
+		got := &spanned{content: c, span: s}
+		if _, err := j.Frames(s.At, got); err != nil {
+			return fmt.Errorf("span %+v: %w", s, err)
+		}
+		if got.count != s.Count || got.bytes != s.Bytes || got.brief != s.Brief {
+			return fmt.Errorf("span %+v has %d messages, %d bytes, %x", s, got.count, got.bytes, got.brief)
 		}
 	}
 	return nil
@@ -140,12 +185,23 @@ func (w *world) act(j *Journal, r *rand.Rand, wait bool) {
 	w.mu.Lock()
 	type put struct {
 		places []Ref
+		mark   uint64
 		body   string
 	}
 	var puts []put
 	var settles []Ref
+	if r.IntN(5) == 0 { // many of one stream, which lie together
+		s, mark := r.IntN(len(w.next)), 7+uint64(r.IntN(8)/7)
+		for range 5 + r.IntN(20) {
+			p := put{[]Ref{{uint64(s), w.next[s]}}, mark, fmt.Sprintf("%0*d", r.IntN(60), r.IntN(1000))}
+			w.bodies[p.places[0]], w.live[p.places[0]] = fmt.Sprint(mark, " ", p.body), true
+			w.next[s]++
+			w.bytes += int64(len(p.body))
+			puts = append(puts, p)
+		}
+	}
 	for range 1 + r.IntN(3) {
-		p := put{body: fmt.Sprintf("%0*d", r.IntN(300), r.IntN(1000))}
+		p := put{mark: 7, body: fmt.Sprintf("%0*d", r.IntN(300), r.IntN(1000))}
 		for s := range w.next {
 			if r.IntN(2) == 0 || len(p.places) == 0 && s == len(w.next)-1 {
 				ref := Ref{uint64(s), w.next[s]}
@@ -189,7 +245,7 @@ func (w *world) act(j *Journal, r *rand.Rand, wait bool) {
 			}
 		}
 		for _, p := range puts {
-			b.Put(p.places, 7, []byte(p.body))
+			b.Put(p.places, p.mark, []byte(p.body))
 		}
 		for _, ref := range settles {
 			b.Settle(ref.Stream, []uint64{ref.Seq})

@@ -20,6 +20,8 @@ type Visitor interface {
 	Settle(stream uint64, seqs []uint64)
 	Level(stream, value uint64, exact bool)
 	Tally(place Ref, value uint64)
+	// Span is Put for messages of which a digest was read.
+	Span(s Span)
 }
 
 // Body is a message as replay shows it.

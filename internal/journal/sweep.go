@@ -197,6 +197,9 @@ func (c *copier) Tally(r Ref, value uint64) {
 	}
 }
 
+// Span implements Visitor: a segment has none.
+func (c *copier) Span(Span) {}
+
 // Level implements Visitor: putAgain has put the present one again.
 func (c *copier) Level(uint64, uint64, bool) {}
 

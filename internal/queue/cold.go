@@ -15,8 +15,11 @@ type Cold struct {
 	// Where is whatever the owner needs to find them again.
 	Where any
 	// Seqs are the messages' sequence numbers, ascending; not more than MaxRun
-	// of them, and the last less than MaxRun above the first.
-	Seqs []uint64
+	// of them, and the last less than MaxRun above the first. Nil: they are the
+	// Count from From on.
+	Seqs  []uint64
+	From  uint64
+	Count int
 	// Bytes is the size of their images, BodyBytes of the bodies alone, and
 	// PersistentBytes that of those that the Log keeps.
 	Bytes, BodyBytes, PersistentBytes int64
@@ -55,15 +58,18 @@ func (c *cold) has(i uint64) bool { return c.mask == nil || c.mask[i/64]&(1<<(i%
 
 // coldChunk makes the chunk of a run.
 func coldChunk(r *Cold) *chunk {
-	first := r.Seqs[0]
-	k := &cold{where: r.Where, span: r.Seqs[len(r.Seqs)-1] - first + 1, size: size{r.Bytes, r.BodyBytes}, persistent: r.PersistentBytes}
-	if k.span != uint64(len(r.Seqs)) {
+	first, count, last := r.From, r.Count, r.From+uint64(r.Count)-1 //nolint:gosec // a number of messages
+	if r.Seqs != nil {
+		first, count, last = r.Seqs[0], len(r.Seqs), r.Seqs[len(r.Seqs)-1]
+	}
+	k := &cold{where: r.Where, span: last - first + 1, size: size{r.Bytes, r.BodyBytes}, persistent: r.PersistentBytes}
+	if k.span != uint64(count) {
 		k.mask = make([]uint64, (k.span+63)/64)
 		for _, seq := range r.Seqs {
 			k.mask[(seq-first)/64] |= 1 << ((seq - first) % 64)
 		}
 	}
-	c := &chunk{first: first, live: len(r.Seqs), cold: k}
+	c := &chunk{first: first, live: count, cold: k}
 	if r.Last != 0 && r.First != never {
 		c.ttl = &deadlines{first: r.First, last: r.Last}
 	}
@@ -79,11 +85,11 @@ func (s *State) Restore(runs []Cold, ends []uint64) {
 		c := coldChunk(r)
 		s.slots.chunks = append(s.slots.chunks, c)
 		s.slots.enter(c)
-		l := s.lane(r.Seqs[0])
+		l := s.lane(c.first)
 		if l.pool == 0 {
-			l.head = r.Seqs[0]
+			l.head = c.first
 		}
-		s.count(l, len(r.Seqs))
+		s.count(l, c.live)
 		s.all.more(c.cold.size)
 		s.ready.more(c.cold.size)
 		s.coldBytes += r.Bytes

@@ -2,6 +2,8 @@ package storage
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"math"
 	"slices"
 
@@ -14,8 +16,11 @@ import (
 // history is what replay finds of one queue, or of one lane of a queue with
 // priorities.
 type history struct {
-	entries []entry
-	sorted  bool // entries is ascending, each number once
+	entries []entry // of messages by themselves
+	sorted  bool    // entries is ascending, each number once
+	spans   []journal.Span
+	settled intervals
+	next    uint64 // behind the highest number
 	level   uint64
 	// deadlines are of those messages that have one, as they came: a table
 	// beside the entries, which most queues do without.
@@ -31,12 +36,12 @@ type deadline struct {
 	at  int64
 }
 
-// entry is one message: where it is, or that it is settled.
+// entry is where one message is.
 type entry struct {
 	seq     uint64
 	segment uint32
 	off     uint32
-	size    uint32 // 0: settled
+	size    uint32
 	route   uint16 // the low bits of its mark
 	rest    uint16 // bytes that are not body
 }
@@ -84,7 +89,7 @@ func (h *history) each(yield func(*history) bool) {
 func (r replay) Put(places []journal.Ref, mark uint64, body journal.Body) {
 	rest := body.Brief
 	if body.Bytes != nil {
-		rest = brief(mark, body.Bytes)
+		rest, _ = brief(mark, body.Bytes)
 	}
 	for _, p := range places {
 		h := r.of(p.Stream, p.Seq)
@@ -98,17 +103,30 @@ func (r replay) Put(places []journal.Ref, mark uint64, body journal.Body) {
 	}
 }
 
-// brief is what of a message is not body, as much of it as the queue counts.
-func brief(mark uint64, image []byte) uint64 {
-	rest := len(image) - int(queue.BodySize(image, int(mark&markRoute)))
-	return uint64(min(rest, math.MaxUint16)) //nolint:gosec // not negative
+// Span implements journal.Visitor.
+func (r replay) Span(s journal.Span) {
+	h := r.of(s.Stream, s.First)
+	h.spans = append(h.spans, s)
+	h.next = max(h.next, end(&s))
+}
+
+// end is the number behind the last of a span.
+func end(s *journal.Span) uint64 { return s.First + uint64(s.Count) } //nolint:gosec // at most journal.MaxSpan
+
+// brief is what of a message is not body, as much of it as the queue counts. One
+// that expires is told by itself.
+func brief(mark uint64, image []byte) (rest uint64, plain bool) {
+	n := len(image) - int(queue.BodySize(image, int(mark&markRoute)))
+	return uint64(min(n, math.MaxUint16)), mark>>markDeadline == 0 //nolint:gosec // not negative
 }
 
 // Settle implements journal.Visitor.
 func (r replay) Settle(stream uint64, seqs []uint64) {
 	h := r.of(stream, 0)
 	for _, seq := range seqs {
-		h.lane(seq).settle(seq)
+		l := h.lane(seq)
+		l.settled = l.settled.add(seq)
+		l.next = max(l.next, seq+1)
 	}
 }
 
@@ -137,9 +155,9 @@ func (h *history) tries(tries map[uint64]queue.Tries) map[uint64]queue.Tries {
 	if tries == nil {
 		tries = map[uint64]queue.Tries{}
 	}
-	for _, e := range h.entries {
-		if v, ok := h.tallies[e.seq]; ok {
-			tries[e.seq] = queue.Tries{Acquired: uint32(v >> 32), Failed: uint32(v)} //nolint:gosec // as they were written
+	for seq, v := range h.tallies {
+		if h.has(seq) {
+			tries[seq] = queue.Tries{Acquired: uint32(v >> 32), Failed: uint32(v)} //nolint:gosec // as they were written
 		}
 	}
 	return tries
@@ -150,59 +168,129 @@ func (h *history) add(e entry) {
 		h.sorted = false
 	}
 	h.entries = append(h.entries, e)
+	h.next = max(h.next, e.seq+1)
 }
 
-// settle marks a message that is among the entries, or notes that it is
-// settled for the case that it comes later.
-func (h *history) settle(seq uint64) {
-	if h.sorted {
-		i, ok := h.find(seq)
-		if ok {
-			h.entries[i].size = 0
-			return
-		}
+// finish leaves each message that was never settled once: in a span, if no
+// other has it and nothing of that is settled, else by itself. Of those it reads
+// where they are.
+func (h *history) finish(j *journal.Journal) error {
+	h.settled = h.settled.merge()
+	if err := h.part(j); err != nil {
+		return err
 	}
-	h.add(entry{seq: seq})
-}
-
-// find looks near the end of what is settled first: most are in order.
-func (h *history) find(seq uint64) (int, bool) {
-	n := len(h.entries)
-	if n > 0 && seq >= h.entries[0].seq {
-		if i := seq - h.entries[0].seq; i < uint64(n) && h.entries[i].seq == seq {
-			return int(i), true //nolint:gosec // less than n
-		}
-	}
-	return slices.BinarySearchFunc(h.entries, seq, func(e entry, seq uint64) int { return cmp.Compare(e.seq, seq) })
-}
-
-// settled sorts the entries and keeps each message that was never settled
-// once, the latest place it has. It returns the number behind the highest.
-func (h *history) finish() (next uint64) {
 	if !h.sorted {
 		slices.SortStableFunc(h.entries, func(x, y entry) int { return cmp.Compare(x.seq, y.seq) })
 	}
-	if n := len(h.entries); n > 0 {
-		next = h.entries[n-1].seq + 1
-	}
-	kept := h.entries[:0]
-	for i := 0; i < len(h.entries); {
-		e, settled := h.entries[i], false
-		for ; i < len(h.entries) && h.entries[i].seq == e.seq; i++ {
-			settled = settled || h.entries[i].size == 0
-			e = h.entries[i]
+	kept, gone := h.entries[:0], h.settled
+	for i, e := range h.entries {
+		if i+1 < len(h.entries) && h.entries[i+1].seq == e.seq {
+			continue // the latest place it has
 		}
-		if !settled {
+		if gone = gone.from(e.seq); len(gone) == 0 || e.seq < gone[0].from {
 			kept = append(kept, e)
 		}
 	}
-	h.entries = kept
+	h.entries, h.sorted, h.settled = kept, true, nil
 	bySeq := func(x, y deadline) int { return cmp.Compare(x.seq, y.seq) }
 	if !slices.IsSortedFunc(h.deadlines, bySeq) { // of a message that was put twice they are the same
 		slices.SortFunc(h.deadlines, bySeq)
 	}
-	return next
+	return nil
 }
+
+// part takes spans apart of which something is settled or is elsewhere too, and
+// drops those of which all is settled. The others are sorted then.
+func (h *history) part(j *journal.Journal) error {
+	if len(h.spans) == 0 {
+		return nil
+	}
+	byFirst := func(x, y journal.Span) int { return cmp.Compare(x.First, y.First) }
+	if !slices.IsSortedFunc(h.spans, byFirst) {
+		slices.SortFunc(h.spans, byFirst)
+	}
+	byOne := h.numbers()
+	spans, before := h.spans, uint64(0)
+	kept, gone := spans[:0], h.settled
+	for i := range spans {
+		s := spans[i]
+		gone = gone.from(s.First)
+		if len(gone) > 0 && gone[0].from <= s.First && gone[0].to >= end(&s) {
+			continue
+		}
+		whole := len(gone) == 0 || gone[0].from >= end(&s)
+		whole = whole && s.First >= before && (i+1 == len(spans) || spans[i+1].First >= end(&s))
+		n, _ := slices.BinarySearch(byOne, s.First)
+		whole = whole && (n == len(byOne) || byOne[n] >= end(&s))
+		before = max(before, end(&s))
+		if whole {
+			kept = append(kept, s)
+			continue
+		}
+		if err := h.apart(j, &s); err != nil {
+			return err
+		}
+	}
+	h.spans = kept
+	return nil
+}
+
+// numbers returns those of the entries, ascending.
+func (h *history) numbers() []uint64 {
+	all := make([]uint64, len(h.entries))
+	for i := range h.entries {
+		all[i] = h.entries[i].seq
+	}
+	if !h.sorted {
+		slices.Sort(all)
+	}
+	return all
+}
+
+// apart makes entries of a span.
+func (h *history) apart(j *journal.Journal, s *journal.Span) error {
+	h.sorted = false
+	n := len(h.entries)
+	if _, err := j.Frames(s.At, &parter{h, s}); err != nil {
+		return err
+	}
+	if n = len(h.entries) - n; n != s.Count {
+		return errors.Join(fmt.Errorf("%w: %d of %d messages of queue %d from %d on", journal.ErrCorrupt, n, s.Count, s.Stream, s.First), j.Distrust())
+	}
+	return nil
+}
+
+// parter makes entries of what is of a span.
+type parter struct {
+	*history
+
+	span *journal.Span
+}
+
+// Put implements journal.Visitor.
+func (p *parter) Put(places []journal.Ref, mark uint64, body journal.Body) {
+	for _, r := range places {
+		if r.Stream == p.span.Stream && r.Seq >= p.span.First && r.Seq < end(p.span) {
+			rest, _ := brief(mark, body.Bytes)
+			p.add(entry{
+				seq: r.Seq, segment: uint32(body.At.Segment), off: body.At.Off, size: body.Size, route: uint16(mark), //nolint:gosec // as they were written
+				rest: uint16(rest), //nolint:gosec // brief's
+			})
+		}
+	}
+}
+
+// Settle implements journal.Visitor: it is known.
+func (p *parter) Settle(uint64, []uint64) {}
+
+// Level implements journal.Visitor.
+func (p *parter) Level(uint64, uint64, bool) {}
+
+// Tally implements journal.Visitor.
+func (p *parter) Tally(journal.Ref, uint64) {}
+
+// Span implements journal.Visitor.
+func (p *parter) Span(journal.Span) {}
 
 // expires returns when a message expires, 0 for never. Numbers are asked for
 // in ascending order.
@@ -219,6 +307,16 @@ func (h *history) expires(seq uint64) int64 {
 // runBytes is how large the messages of a run are.
 const runBytes = 1 << 20
 
+// has reports whether a message is there, once finish has found them.
+func (h *history) has(seq uint64) bool {
+	_, ok := slices.BinarySearchFunc(h.entries, seq, func(e entry, seq uint64) int { return cmp.Compare(e.seq, seq) })
+	if !ok {
+		i, _ := slices.BinarySearchFunc(h.spans, seq, func(s journal.Span, seq uint64) int { return cmp.Compare(end(&s), seq+1) })
+		ok = i < len(h.spans) && h.spans[i].First <= seq
+	}
+	return ok
+}
+
 // Restore returns what replay found of a queue. It is called once a queue,
 // before Attach.
 func (s *Store) Restore(uid uint64) broker.Restored {
@@ -229,21 +327,39 @@ func (s *Store) Restore(uid uint64) broker.Restored {
 	delete(s.histories, uid)
 	var r broker.Restored
 	for l := range h.each {
-		if end := l.finish(); end > 0 {
-			r.Ends = append(r.Ends, end)
+		if l.next > 0 {
+			r.Ends = append(r.Ends, l.next)
 		}
 		if l.level > 0 {
 			r.Delivered = append(r.Delivered, l.level)
 		}
 		r.Tries = l.tries(r.Tries)
-		r.Runs = l.runs(s.journal, r.Runs)
+		r.Runs = l.runs(s.journal, uid, r.Runs)
 	}
 	return r
 }
 
 // runs appends the messages that are there, once finish has found them.
-func (h *history) runs(j *journal.Journal, to []queue.Cold) []queue.Cold {
-	for rest := h.entries; len(rest) > 0; {
+func (h *history) runs(j *journal.Journal, uid uint64, to []queue.Cold) []queue.Cold {
+	rest, spans := h.entries, h.spans
+	for len(rest)+len(spans) > 0 {
+		switch {
+		case len(spans) == 0:
+			to, rest = h.alone(j, rest, to), nil
+		case len(rest) > 0 && rest[0].seq < spans[0].First:
+			n, _ := slices.BinarySearchFunc(rest, spans[0].First, func(e entry, seq uint64) int { return cmp.Compare(e.seq, seq) })
+			to, rest = h.alone(j, rest[:n], to), rest[n:]
+		default:
+			n := together(spans)
+			to, spans = append(to, spanned(j, uid, spans[:n])), spans[n:]
+		}
+	}
+	return to
+}
+
+// alone appends runs of messages by themselves.
+func (h *history) alone(j *journal.Journal, rest []entry, to []queue.Cold) []queue.Cold {
+	for len(rest) > 0 {
 		first, bytes, over, n := rest[0].seq, int64(0), int64(0), 0
 		for n < len(rest) && rest[n].seq-first < queue.MaxRun && (bytes < runBytes || n == 0) {
 			bytes += int64(rest[n].size)
@@ -264,6 +380,35 @@ func (h *history) runs(j *journal.Journal, to []queue.Cold) []queue.Cold {
 		rest = rest[n:]
 	}
 	return to
+}
+
+// together returns how many spans make one run: those without a gap.
+func together(spans []journal.Span) int {
+	n, count, bytes := 1, spans[0].Count, spans[0].Bytes
+	for ; n < len(spans); n++ {
+		s := &spans[n]
+		if count, bytes = count+s.Count, bytes+s.Bytes; s.First != end(&spans[n-1]) || count > queue.MaxRun || bytes > runBytes {
+			break
+		}
+	}
+	return n
+}
+
+// spanned makes a run of spans.
+func spanned(j *journal.Journal, uid uint64, spans []journal.Span) queue.Cold {
+	c := queue.Cold{From: spans[0].First}
+	r := &stay{journal: j, uid: uid, first: c.From}
+	for i := range spans {
+		s := &spans[i]
+		c.Count += s.Count
+		c.Bytes += s.Bytes
+		c.BodyBytes += s.Bytes - int64(s.Brief) //nolint:gosec // a sum of lengths
+		r.at = append(r.at, s.At)
+	}
+	c.PersistentBytes = c.Bytes + int64(c.Count)*queue.LogOverhead
+	r.count, r.span = c.Count, uint64(c.Count) //nolint:gosec // at most MaxRun
+	c.Where = r
+	return c
 }
 
 // Unknown returns the queues that the journal has live messages of and nobody

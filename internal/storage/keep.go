@@ -2,6 +2,7 @@ package storage
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -109,7 +110,8 @@ func (r *stay) Read() ([]queue.Kept, error) {
 	}
 	p.kept = slices.CompactFunc(p.kept, func(a, b queue.Kept) bool { return a.Seq == b.Seq })
 	if len(p.kept) != r.count {
-		return nil, fmt.Errorf("%w: %d of %d messages of queue %d from %d on", journal.ErrCorrupt, len(p.kept), r.count, r.uid, r.first)
+		err := fmt.Errorf("%w: %d of %d messages of queue %d from %d on", journal.ErrCorrupt, len(p.kept), r.count, r.uid, r.first)
+		return nil, errors.Join(err, r.journal.Distrust())
 	}
 	return p.kept, nil
 }
@@ -136,6 +138,9 @@ func (p *picker) Put(places []journal.Ref, mark uint64, body journal.Body) {
 
 // Settle implements journal.Visitor: the queue knows.
 func (p *picker) Settle(uint64, []uint64) {}
+
+// Span implements journal.Visitor: frames have none.
+func (p *picker) Span(journal.Span) {}
 
 // Level implements journal.Visitor.
 func (p *picker) Level(uint64, uint64, bool) {}

@@ -79,7 +79,7 @@ func Open(o Options) (*Store, *journal.Report, error) {
 	if err := checkFormat(o.FS, o.Dir); err != nil {
 		return nil, nil, err
 	}
-	s := &Store{opts: o, histories: map[uint64]*history{}}
+	s := &Store{opts: o}
 	var err error
 	if s.definitions, err = OpenDefinitions(o.FS, o.Dir, o.Random); err != nil {
 		return nil, nil, err
@@ -87,12 +87,7 @@ func Open(o Options) (*Store, *journal.Report, error) {
 	if s.backlog, err = backlog.Open(o.FS, path.Join(o.Dir, "backlog")); err != nil {
 		return nil, nil, err
 	}
-	var report *journal.Report
-	s.journal, report, err = journal.Open(journal.Options{
-		FS: o.FS, Dir: path.Join(o.Dir, "journal"), SegmentSize: o.SegmentSize,
-		Live: s.isLive, Any: s.anyLive, Levels: s.levels, LiveBytes: s.liveBytes, Space: s.space, Fenced: s.fenced,
-		Synced: s.syncs.add, Brief: brief,
-	}, replay(s.histories))
+	report, err := s.openJournal()
 	if err != nil {
 		return nil, nil, fmt.Errorf("journal: %w", err)
 	}
@@ -110,6 +105,41 @@ func Open(o Options) (*Store, *journal.Report, error) {
 		o.Logger.Warn("the last run ended while it was writing; what was not confirmed is cut off", slog.Int64("bytes", report.Torn))
 	}
 	return s, report, nil
+}
+
+// openJournal opens the journal and finds what is there of each queue. A second
+// time when a digest says what is not so: then there is none left.
+func (s *Store) openJournal() (r *journal.Report, err error) {
+	o := journal.Options{
+		FS: s.opts.FS, Dir: path.Join(s.opts.Dir, "journal"), SegmentSize: s.opts.SegmentSize,
+		Live: s.isLive, Any: s.anyLive, Levels: s.levels, LiveBytes: s.liveBytes, Space: s.space, Fenced: s.fenced,
+		Synced: s.syncs.add, Brief: brief,
+	}
+	for range 2 {
+		s.histories = map[uint64]*history{}
+		if s.journal, r, err = journal.Open(o, replay(s.histories)); err != nil {
+			return nil, err
+		}
+		if err = s.finish(); err == nil {
+			return r, nil
+		}
+		if e := s.journal.Close(); e != nil || !errors.Is(err, journal.ErrCorrupt) {
+			return nil, errors.Join(err, e)
+		}
+	}
+	return nil, err
+}
+
+// finish ends what replay has collected.
+func (s *Store) finish() error {
+	for _, h := range s.histories {
+		for l := range h.each {
+			if err := l.finish(s.journal); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // checkFormat reads or writes the version before anything else is touched.
