@@ -122,6 +122,9 @@ func (b *backlogged) check() error {
 func TestDeepQueues(t *testing.T) {
 	t.Parallel()
 	count := uint64(40)
+	if raceEnabled {
+		count /= 5
+	}
 	if s := os.Getenv("COUNT"); s != "" {
 		count, _ = strconv.ParseUint(s, 10, 64)
 	}
