@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -50,6 +51,22 @@ func TestRefusedInOneRead(t *testing.T) {
 		if got[tag] != "basic.nack" {
 			t.Errorf("%s: %v", tag, got)
 		}
+	}
+}
+
+// TestRefusedTwiceInOneRead: what a queue refuses says nothing of the publishes of other channels, not
+// even when it is refused twice, or nobody wants a confirm for it.
+func TestRefusedTwiceInOneRead(t *testing.T) {
+	t.Parallel()
+	p := open(t, warrentest.Start(t), true)
+	burst(t, p, 7, "C 1: channel.open", "C 1: confirm.select", "C 2: channel.open", "C 2: confirm.select", "C 3: channel.open",
+		"C 1: queue.declare Queue=r Arguments={x-max-length:2,x-overflow:reject-publish}", "C 1: queue.declare Queue=free")
+	publish := []string{"C 3: basic.publish RoutingKey=r", "C 3: content \"3\""}
+	got := burst(t, p, 2, slices.Concat(
+		[]string{"C 1: basic.publish RoutingKey=r", "C 1: content \"1\"", "C 2: basic.publish RoutingKey=free", "C 2: content \"2\""},
+		publish, publish, publish, publish)...)
+	if diff := cmp.Diff([]string{"S 1: basic.ack DeliveryTag=1", "S 2: basic.ack DeliveryTag=1"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -122,8 +122,9 @@ func (c *Conn) notTaken(tickets []uint64) {
 // refused.
 func (b *confirmBatch) appendMixed(buf []byte, t confirmTag) []byte {
 	slices.Sort(b.nacks)
+	b.nacks = slices.Compact(b.nacks) // what is behind them is 0 then
 	last := t.from
-	for _, n := range slices.Compact(b.nacks) {
+	for _, n := range b.nacks {
 		tag := n >> 16
 		if uint16(n&0xffff) != t.channel || tag <= t.from || tag > t.upTo {
 			continue
