@@ -218,6 +218,7 @@ func (s *State) promise(c *Consumer) {
 	sl := s.slots.get(seq)
 	sl.setState(stateAssigned)
 	s.slots.set(seq, sl)
+	s.promised += sl.body()
 	if n := len(c.assigned); n > 0 && seq < c.assigned[n-1] && !s.set.ReturnsFirst {
 		i, _ := slices.BinarySearch(c.assigned, seq)
 		c.assigned = slices.Insert(c.assigned, i, seq)
@@ -235,6 +236,7 @@ func (s *State) release(c *Consumer) {
 		sl := s.slots.get(seq)
 		sl.setState(stateReady)
 		s.slots.set(seq, sl)
+		s.promised -= sl.body()
 		s.giveBack(seq)
 	}
 	if s.set.ReturnsFirst && later > 0 && len(c.assigned) > 0 { // they were the first

@@ -86,9 +86,73 @@ func TestLimits(t *testing.T) {
 		if ds := s.Take(c, 1000, 1<<20, nil, &fx); len(ds) != 100 {
 			t.Fatalf("took %d of 100", len(ds))
 		}
-		fill(&s, &fx, 1)
-		if s.Ready() != 0 {
-			t.Fatalf("%d ready in a queue of length 0 while its consumer is busy", s.Ready())
+		fill(&s, &fx, 5) // it has not come back yet
+		if ds := s.Take(c, 1000, 1<<20, nil, &fx); len(ds) != 5 {
+			t.Fatalf("took %d of 5 that came while it was busy", len(ds))
+		}
+	})
+}
+
+// TestEachForItself: what comes together is taken as if each message came alone.
+func TestEachForItself(t *testing.T) {
+	batch := func(bodies int, messages ...Message) []Message {
+		var w slab.Writer
+		for i := range messages {
+			sl, off, _ := w.Alloc(bodies)
+			messages[i].Slab, messages[i].Off, messages[i].Size = sl, off, uint32(bodies)
+		}
+		return messages
+	}
+	two := int64(2)
+	t.Run("what expires at once takes no room", func(t *testing.T) {
+		var fx Effects
+		s := State{set: Settings{MaxMessages: &two, Refuse: true}}
+		s.Publish(batch(16, Message{}, Message{Deadline: 5}, Message{Deadline: 5}, Message{}, Message{}), 10, &fx)
+		if s.Ready() != 2 || !slices.Equal(fx.Refused, []int{4}) {
+			t.Fatalf("%d ready, refused %v", s.Ready(), fx.Refused)
+		}
+	})
+	t.Run("the first in the order of priorities goes when there is one too many", func(t *testing.T) {
+		var fx Effects
+		s := State{set: Settings{MaxMessages: &two, DeadLetters: true}}
+		s.Prioritize(1)
+		s.Publish(batch(16, Message{}, Message{}, Message{}, Message{Priority: 1}), 0, &fx)
+		var dead []uint64
+		for _, d := range fx.Dead {
+			dead = append(dead, d.Seq>>LaneShift)
+		}
+		if !slices.Equal(dead, []uint64{1, 0}) {
+			t.Fatalf("dead letters of lanes %v", dead)
+		}
+	})
+	t.Run("what a consumer is promised takes no bytes", func(t *testing.T) {
+		for _, refuse := range []bool{true, false} {
+			var fx Effects
+			forty := int64(40)
+			s := State{set: Settings{MaxBytes: &forty, Refuse: refuse}}
+			c := &Consumer{Prefetch: 2}
+			s.Add(c, &fx)
+			s.Publish(batch(16, Message{}, Message{}, Message{}, Message{}), 0, &fx)
+			if s.Ready() != 4 || len(fx.Refused) > 0 {
+				t.Fatalf("%d ready, refused %v", s.Ready(), fx.Refused)
+			}
+			if ds := s.Take(c, 10, 1000, nil, &fx); len(ds) != 2 || ds[0].Seq != 0 || s.promised != 0 {
+				t.Fatalf("took %v, %d bytes promised", ds, s.promised)
+			}
+		}
+	})
+	t.Run("a consumer that has got room and has not come yet", func(t *testing.T) {
+		var fx Effects
+		s := State{set: Settings{MaxMessages: &two}}
+		c := &Consumer{Prefetch: 1}
+		s.Add(c, &fx)
+		s.Publish(batch(16, Message{}, Message{}, Message{}), 0, &fx)
+		first := s.Take(c, 10, 1000, nil, &fx)
+		s.Take(c, 10, 1000, nil, &fx)
+		s.Settle(c, []uint64{first[0].Seq}, &fx)
+		s.Publish(batch(16, Message{}), 0, &fx)
+		if ds := s.Take(c, 10, 1000, nil, &fx); s.Ready() != 2 || len(ds) != 1 || ds[0].Seq != 1 {
+			t.Fatalf("took %v, %d ready", ds, s.Ready())
 		}
 	})
 }

@@ -189,6 +189,9 @@ func (x *machine) done() {
 	if ready := 16 * int64(x.s.Ready()); x.s.BodyBytes() != bytes || x.s.ReadyBodyBytes() != ready {
 		x.t.Fatalf("BodyBytes, ReadyBodyBytes = %d, %d, want %d, %d", x.s.BodyBytes(), x.s.ReadyBodyBytes(), bytes, ready)
 	}
+	if x.s.promised != 16*int64(x.s.assigned) {
+		x.t.Fatalf("%d bytes of %d messages are promised", x.s.promised, x.s.assigned)
+	}
 	if x.s.Unacked() != unacked || x.s.Bytes() != bytes {
 		x.t.Fatalf("Unacked, Bytes = %d, %d, want %d, %d", x.s.Unacked(), x.s.Bytes(), unacked, bytes)
 	}

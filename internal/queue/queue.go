@@ -90,6 +90,7 @@ type State struct {
 
 	returned []uint64 // ascending, all before the head of their lane; see Settings.ReturnsFirst
 	assigned int      // messages promised to consumers
+	promised int64    // bytes of their bodies
 	pool     int      // of all lanes
 
 	unacked   int
@@ -151,18 +152,32 @@ func (s *State) Head() uint64 { return max(s.only.head, s.only.furthest) }
 // sequence number.
 func (s *State) Publish(batch []Message, now int64, fx *Effects) {
 	soon := now > 0 && s.setDeadlines(batch, now)
-	if s.set.Refuse && s.limited() {
-		s.publishSome(batch, fx)
-	} else {
+	limited := s.limited()
+	switch {
+	case limited && s.set.Refuse:
+		s.publishSome(batch, now, fx)
+	case len(batch) > 1 && (limited && soon || s.lanes != nil && (limited || soon)):
+		for i := range batch { // what one of them makes go depends on those before it alone
+			s.push(&batch[i], fx)
+			s.makeRoom(batch[i].due(now), now, fx)
+		}
+	default:
 		for i := range batch {
 			s.push(&batch[i], fx)
 		}
+		s.makeRoom(soon, now, fx)
 	}
-	if soon {
+}
+
+// makeRoom ends the publishing of what was pushed; with due some of it has to
+// go at once if nobody takes it.
+func (s *State) makeRoom(due bool, now int64, fx *Effects) {
+	if due {
 		s.offer(fx)
 		s.Expire(now, fx)
 	}
 	s.distribute(fx)
+	s.spare()
 	s.dropHead(fx)
 }
 
@@ -188,10 +203,14 @@ func (s *State) setDeadlines(batch []Message, now int64) (soon bool) {
 		if t := s.set.TTL; t != nil && (m.Deadline == 0 || m.Deadline > now+*t) {
 			m.Deadline = now + *t
 		}
-		soon = soon || m.Deadline != 0 && m.Deadline <= now
+		soon = soon || m.due(now)
 	}
 	return soon
 }
+
+// due reports whether m may not wait at all; now is 0 when nothing has a
+// deadline.
+func (m *Message) due(now int64) bool { return m.Deadline != 0 && m.Deadline <= now }
 
 // Take moves up to limit ready messages with about budget bytes to consumer c
 // and appends them to dst. With NoAck they are settled at once, else they
@@ -304,6 +323,9 @@ func (s *State) deliver(seq uint64, c *Consumer, fx *Effects) Delivery {
 	}
 	if sl.meta&metaTried != 0 {
 		d.Tries = s.tries[seq]
+	}
+	if sl.state() == stateAssigned {
+		s.promised -= sl.body()
 	}
 	s.ready.sub(&sl)
 	if c.NoAck {

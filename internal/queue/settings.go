@@ -84,12 +84,12 @@ func (s *State) limited() bool { return s.set.MaxMessages != nil || s.set.MaxByt
 
 func (s *State) over() bool {
 	l := &s.set
-	return l.MaxMessages != nil && int64(s.pool+len(s.returned)) > *l.MaxMessages || l.MaxBytes != nil && s.ready.body > *l.MaxBytes
+	return l.MaxMessages != nil && int64(s.pool+len(s.returned)) > *l.MaxMessages || l.MaxBytes != nil && s.ready.body-s.promised > *l.MaxBytes
 }
 
-// publishSome is Publish for a queue that refuses what it has no room for. What
-// consumers can take at once takes no room.
-func (s *State) publishSome(batch []Message, fx *Effects) {
+// publishSome is Publish for a queue that refuses what it has no room for, each
+// message for itself. What consumers can take at once takes no room.
+func (s *State) publishSome(batch []Message, now int64, fx *Effects) {
 	s.offer(fx)
 	for i := range batch {
 		m := &batch[i]
@@ -104,15 +104,44 @@ func (s *State) publishSome(batch []Message, fx *Effects) {
 		}
 		s.push(m, fx)
 		s.offer(fx)
+		if m.due(now) {
+			s.Expire(now, fx)
+		}
 	}
+	s.distribute(fx)
 }
 
 // full reports whether there is no room for one more message.
 func (s *State) full(m *Message) bool {
 	l := &s.set
 	return l.MaxMessages != nil && int64(s.pool+len(s.returned)) >= *l.MaxMessages ||
-		l.MaxBytes != nil && s.ready.body+int64(BodySize(m.Slab.Bytes(m.Off, m.Size), int(m.RouteLen))) > *l.MaxBytes
+		l.MaxBytes != nil && s.ready.body-s.promised+int64(BodySize(m.Slab.Bytes(m.Off, m.Size), int(m.RouteLen))) > *l.MaxBytes
 }
+
+// spare promises what is about to be dropped to consumers that have room and
+// are about to come: RabbitMQ's would have it by now.
+func (s *State) spare() {
+	if !s.limited() || s.set.Refuse || s.paused {
+		return
+	}
+	most := min(s.Ready(), spareMax)
+	for i := 0; i < len(s.turns) && s.pool+len(s.returned) > 0 && s.over() && s.available() && s.promised < spareBytes; {
+		c := s.turns[i]
+		if c.waiting || c.room(most) <= 0 || !s.may(c) {
+			i++
+			continue
+		}
+		s.promise(c)
+		s.served(c)
+		i = 0
+	}
+}
+
+// Bounds of what is spared from being dropped for consumers: they may not come.
+const (
+	spareMax   = 1 << 11 // messages of one
+	spareBytes = 16 << 20
+)
 
 // dropHead drops the oldest messages that wait while there are too many. What
 // is promised to a consumer counts as delivered.
