@@ -68,6 +68,7 @@ type noted struct {
 	key        dedupKey
 	ticket     uint64
 	persistent bool
+	pending    bool // of one that was not: its original was not in the log yet
 }
 
 // dedups reports whether arguments ask for it.
@@ -139,8 +140,9 @@ func (d *dedup) remember(key dedupKey, until int64, by *Publisher) {
 	d.order = append(d.order, remembered{key, until})
 }
 
-// has reports whether a key was seen before; if not, it is now, by p.
-func (d *dedup) has(key dedupKey, now int64, p *Publisher) bool {
+// has reports whether a key was seen before, and whether its message is still
+// to come to the log; if not, it is seen now, by p.
+func (d *dedup) has(key dedupKey, now int64, p *Publisher) (seen, pending bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for d.head < len(d.order) && (d.order[d.head].until <= now || len(d.seen) > d.most) {
@@ -153,10 +155,10 @@ func (d *dedup) has(key dedupKey, now int64, p *Publisher) bool {
 		d.order, d.head = append([]remembered(nil), d.order[d.head:]...), 0
 	}
 	if s, ok := d.seen[key]; ok && s.until > now {
-		return true
+		return true, s.by != nil
 	}
 	d.remember(key, now+d.ttl, p)
-	return false
+	return false, false
 }
 
 // entered says that the message is in the log; forget that it was refused.
@@ -175,11 +177,13 @@ func (d *dedup) forget(key dedupKey) {
 	delete(d.seen, key)
 }
 
-// pending reports whether somebody is about to bring the message to the log.
-func (d *dedup) pending(key dedupKey) bool {
+// state reports whether a key is known, and whether somebody is about to bring
+// its message to the log.
+func (d *dedup) state(key dedupKey) (known, pending bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.seen[key].by != nil
+	s, ok := d.seen[key]
+	return ok, s.by != nil
 }
 
 func (d *dedup) close() {
@@ -231,13 +235,14 @@ func (p *Publisher) duplicate(d *dedup, m *Message, durable bool) bool {
 	if !ok {
 		return false
 	}
-	n := noted{d, key, m.Ticket, durable && m.Persistent}
-	if d.has(key, p.vhost.env.now(), p) {
+	n := noted{d: d, key: key, ticket: m.Ticket, persistent: durable && m.Persistent}
+	seen := false
+	if seen, n.pending = d.has(key, p.vhost.env.now(), p); seen {
 		p.originals = append(p.originals, n)
-		return true
+	} else {
+		p.noted = append(p.noted, n)
 	}
-	p.noted = append(p.noted, n)
-	return false
+	return seen
 }
 
 // unnote takes back that a message was seen which went nowhere; before is how
@@ -250,11 +255,11 @@ func (p *Publisher) unnote(before int) {
 }
 
 // forget takes back that messages were seen which a queue refused, by their
-// tickets, so that they may come again.
+// tickets, so that they may come again; 0 stands for any.
 func (p *Publisher) forget(tickets []uint64) {
 	for _, t := range tickets {
 		for i := range p.noted {
-			if n := &p.noted[i]; n.ticket == t && n.d != nil {
+			if n := &p.noted[i]; (n.ticket == t || t == 0) && n.d != nil {
 				n.d.forget(n.key)
 				n.d = nil
 			}
@@ -301,12 +306,22 @@ func (p *Publisher) flushDuplicates(durable func(error), logged bool) bool {
 }
 
 // awaitOriginals returns when what the batch has duplicates of is in the log.
-// Nothing of the batch's own is on its way any more: nobody waits for it.
+// Nothing of the batch's own is on its way any more: nobody waits for it. Where
+// a queue has refused the original meanwhile, the duplicate is refused too.
 func (p *Publisher) awaitOriginals() {
+	var refused []uint64
 	for i := range p.originals {
-		for n := &p.originals[i]; n.d.pending(n.key); {
+		n := &p.originals[i]
+		known, pending := n.d.state(n.key)
+		for ; pending; known, pending = n.d.state(n.key) {
 			time.Sleep(50 * time.Microsecond) //nolint:forbidigo // another connection's batch is on its way
 		}
+		if n.pending && !known {
+			refused = append(refused, n.ticket)
+		}
+	}
+	if len(refused) > 0 && p.Refused != nil {
+		p.Refused(refused)
 	}
 	clear(p.originals)
 	p.originals = p.originals[:0]

@@ -70,6 +70,28 @@ func TestRefusedTwiceInOneRead(t *testing.T) {
 	}
 }
 
+// TestDuplicatesInOneRead: a queue that drops duplicates has seen what it took and not what it
+// refused, whatever came with it; a duplicate of what was refused in the same read is refused.
+func TestDuplicatesInOneRead(t *testing.T) {
+	t.Parallel()
+	p := open(t, warrentest.Start(t), true)
+	burst(t, p, 4, "C 1: channel.open", "C 1: confirm.select", "C 2: channel.open",
+		"C 1: queue.declare Queue=q Arguments={x-max-length:1,x-overflow:reject-publish,x-message-deduplication:true}")
+	publish := func(ch int, id string) []string {
+		return []string{fmt.Sprintf("C %d: basic.publish RoutingKey=q", ch), fmt.Sprintf("C %d: content %q MessageID=%s", ch, id, id)}
+	}
+	send := func(wanted int, lists ...[]string) []string { return burst(t, p, wanted, slices.Concat(lists...)...) }
+	want := []string{"S 2: basic.get-ok DeliveryTag=1 RoutingKey=q | \"a\" MessageID=a", "S 2: basic.get-empty"}
+	get := []string{"C 2: basic.get Queue=q NoAck=true"}
+	if diff := cmp.Diff(want, send(2, publish(2, "a"), publish(2, "b"), get, publish(2, "a"), get)); diff != "" {
+		t.Errorf("what was taken together with what was refused (-want +got):\n%s", diff)
+	}
+	want = []string{"S 1: basic.ack DeliveryTag=1", "S 1: basic.nack DeliveryTag=2 Requeue=true", "S 1: basic.nack DeliveryTag=3 Requeue=true", "S 1: basic.ack DeliveryTag=4"}
+	if diff := cmp.Diff(want, send(4, publish(1, "c"), publish(1, "d"), publish(1, "d"), publish(1, "c"))); diff != "" {
+		t.Errorf("a duplicate of what was refused (-want +got):\n%s", diff)
+	}
+}
+
 // TestAlikeInOneRead: publishes that have all but the routing key in common with the one
 // before are published as if each came alone.
 func TestAlikeInOneRead(t *testing.T) {

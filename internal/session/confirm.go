@@ -10,7 +10,7 @@ import (
 // confirm is a channel's side of publisher confirms.
 type confirm struct {
 	on   bool
-	next uint64 // tag of the next publish, from 1
+	next uint64 // tag of the next publish, from 1; when off, any number
 	open bool   // published in the present batch
 
 	closed bool // nothing is confirmed any more; guarded by confirms.mu

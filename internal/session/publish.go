@@ -312,6 +312,8 @@ func (c *Conn) refused(m *message, e *amqp.Error) *amqp.Error {
 func (c *Conn) publishedOne(ch *channel) {
 	if ch.confirm.on {
 		c.noteConfirm(ch)
+	} else {
+		ch.confirm.next++ // each has a ticket of its own
 	}
 	if c.pub.Gathered() >= maxGathered {
 		c.flush()

@@ -44,6 +44,7 @@ func (c *Conn) publishLater(ch *channel, m *broker.Message, mandatory bool) *amq
 	}
 	t.bytes += size
 	held := *m
+	held.Ticket = ticket(ch.id, uint64(len(t.publishes)))
 	held.Route = append([]byte(nil), m.Route...)
 	n := int(held.Route[0])
 	held.Exchange, held.Key = held.Route[1:1+n], held.Route[2+n:]
