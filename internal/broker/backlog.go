@@ -160,6 +160,42 @@ func (q *Queue) warm() after {
 	return q.fetch(where, first)
 }
 
+// aheadMost is how many queues may wait to be read ahead; others are read when
+// somebody waits for them.
+const aheadMost = 64
+
+// askAhead has the run behind the one that is being read fetched; q.mu is held.
+func (q *Queue) askAhead() {
+	if q.env.memory.pressed() {
+		return
+	}
+	select {
+	case q.env.ahead <- q: // perhaps again: then there is nothing to do when it is its turn
+	default:
+	}
+}
+
+// ReadAhead fetches runs that are about to be wanted, until ctx ends.
+func (b *Broker) ReadAhead(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case q := <-b.env.ahead:
+			q.readAhead()
+		}
+	}
+}
+
+func (q *Queue) readAhead() {
+	q.mu.Lock()
+	where, first, ok := q.state.Ahead()
+	q.mu.Unlock()
+	if ok {
+		q.finish(q.fetch(where, first))
+	}
+}
+
 // fetchAt brings a run back into memory in which messages expire.
 func (q *Queue) fetchAt(first uint64) after {
 	q.mu.Lock()

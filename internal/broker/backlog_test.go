@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/meta"
 	"github.com/warrenmq/warren/internal/queue"
+	"github.com/warrenmq/warren/internal/slab"
 )
 
 // lost is a run of messages that cannot be read.
@@ -84,5 +86,63 @@ func TestPurgeWhileReading(t *testing.T) {
 	}
 	if *failures != 0 || b.Live(7, 2) {
 		t.Errorf("told %d times that the node has to end; live: %t", *failures, b.Live(7, 2))
+	}
+}
+
+// there is a run of messages that can be read.
+type there struct {
+	first uint64
+	reads chan uint64
+}
+
+func (r *there) Read() ([]queue.Kept, error) {
+	kept := make([]queue.Kept, 3)
+	for i := range kept {
+		kept[i] = queue.Kept{Seq: r.first + uint64(i), Message: queue.Message{Slab: slab.Adopt(make([]byte, 10)), Size: 10, Persistent: true}}
+	}
+	r.reads <- r.first
+	return kept, nil
+}
+func (*there) Free()       {}
+func (*there) InLog() bool { return true }
+
+// TestReadAhead: while one run is consumed the next one is read, and not one more.
+func TestReadAhead(t *testing.T) {
+	t.Parallel()
+	b := New(Options{Log: MemoryLog{}, Logger: slog.New(slog.DiscardHandler)})
+	ref := meta.VhostRef{Cluster: "c", Name: "/"}
+	v := b.AddVhost(meta.Vhost{Cluster: "c", Name: "/"}, "/")
+	reads := make(chan uint64, 10)
+	r := Restored{Ends: []uint64{10}}
+	for first := uint64(1); first < 10; first += 3 {
+		r.Runs = append(r.Runs, queue.Cold{Where: &there{first, reads}, From: first, Count: 3, Bytes: 30, PersistentBytes: 30})
+	}
+	v.RestoreQueue(meta.Queue{Vhost: ref, Name: "q", UID: 7, Durable: true}, r, Restored{}, Restored{})
+	q, _ := v.Queue("q")
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		b.ReadAhead(ctx)
+		close(done)
+	}()
+	rights, err := auth.Compile(auth.Permission{Read: ".*"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, ok, err := v.Get(&Actor{Rights: rights}, "q", true, nil); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	for want := uint64(1); want <= 4; want += 3 {
+		if got := <-reads; got != want {
+			t.Errorf("read the run at %d, want %d", got, want)
+		}
+	}
+	stop()
+	<-done // and what it was at is done
+	if q.state.Where(4) != nil {
+		t.Error("the next run is not there")
+	}
+	if q.state.Where(7) == nil || len(reads) > 0 {
+		t.Error("more was read than the next run")
 	}
 }

@@ -60,6 +60,7 @@ type env struct {
 	uids   *uids
 	counts *VhostCounts
 	timers *timers
+	ahead  chan *Queue // that have a run to be read before it is wanted
 	failed func(error)
 	clock  func() time.Time
 	drop   func(*Queue) // deletes a queue that nobody uses
@@ -99,7 +100,7 @@ func New(o Options) *Broker {
 		opts: o, memory: newMemory(o.MemoryLimit, o.HotWindow), rules: newRules(),
 		uids: &uids{m: map[uint64]*Queue{}},
 	}
-	b.env = env{log: o.Log, memory: b.memory, uids: b.uids, timers: newTimers(), failed: o.Failed, clock: o.Now}
+	b.env = env{log: o.Log, memory: b.memory, uids: b.uids, timers: newTimers(), ahead: make(chan *Queue, aheadMost), failed: o.Failed, clock: o.Now}
 	b.vhosts.Store(&map[meta.VhostRef]*Vhost{})
 	return b
 }

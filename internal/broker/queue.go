@@ -424,6 +424,9 @@ func (q *Queue) end(wake []*queue.Consumer) (after, []*queue.Consumer) {
 	freed := slices.Clone(q.fx.Freed)
 	a := after{load: q.fx.Load, dead: q.fx.Dead, overdue: q.fx.Overdue}
 	q.leave(a.dead)
+	if q.fx.Behind {
+		q.askAhead()
+	}
 	if len(q.fx.Fetch) > 0 {
 		a.fetch = slices.Clone(q.fx.Fetch)
 	}

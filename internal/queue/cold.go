@@ -1,6 +1,9 @@
 package queue
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // Kept is a message with its place, on its way out of memory or back.
 type Kept struct {
@@ -264,6 +267,37 @@ func (s *State) Thaw() (where any, first uint64, ok bool) {
 	}
 	c.cold.loading = true
 	return c.cold.where, c.first, true
+}
+
+// Ahead is Thaw for the run behind the one that is being read, so that it is
+// there when its turn comes.
+func (s *State) Ahead() (where any, first uint64, ok bool) {
+	c := s.behind()
+	if c == nil {
+		return nil, 0, false
+	}
+	c.cold.loading = true
+	return c.cold.where, c.first, true
+}
+
+// behind returns the run behind the chunk that is being read: nil unless it is
+// outside of memory and nobody fetches it. With priorities none is foreseen.
+func (s *State) behind() *chunk {
+	if s.coldBytes == 0 || s.pool == 0 || s.lanes != nil {
+		return nil
+	}
+	c := s.slots.chunkOf(s.only.head)
+	if c == nil || c.cold != nil {
+		return nil
+	}
+	i, _ := slices.BinarySearchFunc(s.slots.chunks, c.end(), func(c *chunk, seq uint64) int { return cmp.Compare(c.first, seq) })
+	if i == len(s.slots.chunks) {
+		return nil
+	}
+	if c = s.slots.chunks[i]; c.cold == nil || c.cold.loading {
+		return nil
+	}
+	return c
 }
 
 // ThawAt is Thaw for the run that message seq is in. Busy says that it is

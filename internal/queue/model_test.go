@@ -126,6 +126,9 @@ func (x *machine) freeze(t *rapid.T) {
 func (x *machine) thaw(t *rapid.T) {
 	x.load = false
 	where, first, ok := x.s.Thaw()
+	if !ok && rapid.Bool().Draw(t, "ahead") {
+		where, first, ok = x.s.Ahead()
+	}
 	if !ok {
 		return
 	}

@@ -67,12 +67,14 @@ type Effects struct {
 	// Load says that somebody waits for messages that are outside of memory:
 	// Thaw and Thawed should follow.
 	Load bool
+	// Behind says that what is read next but one is: Ahead and Thawed may follow.
+	Behind bool
 }
 
 // Reset empties the effects for the next step.
 func (fx *Effects) Reset() {
 	clear(fx.Freed)
-	fx.Wake, fx.Settled, fx.Freed, fx.Load = fx.Wake[:0], fx.Settled[:0], fx.Freed[:0], false
+	fx.Wake, fx.Settled, fx.Freed, fx.Load, fx.Behind = fx.Wake[:0], fx.Settled[:0], fx.Freed[:0], false, false
 	fx.Seqs = fx.Seqs[:0]
 	fx.Refused, fx.Tried = fx.Refused[:0], fx.Tried[:0]
 	fx.Dead, fx.Overdue, fx.Fetch = nil, nil, fx.Fetch[:0] // the owner keeps Dead
@@ -258,6 +260,7 @@ func (s *State) Take(c *Consumer, limit, budget int, dst []Delivery, fx *Effects
 	}
 	if taken > 0 {
 		s.took(c, taken > promised, fx)
+		fx.Behind = fx.Behind || s.behind() != nil
 	}
 	return dst
 }
@@ -279,7 +282,9 @@ func (s *State) Get(noAck bool, fx *Effects) (d Delivery, ok bool) {
 		}
 		seq, _ = s.nextFor(&getter, &common)
 	}
-	return s.deliver(seq, &getter, fx), true
+	d = s.deliver(seq, &getter, fx)
+	fx.Behind = fx.Behind || s.behind() != nil
+	return d, true
 }
 
 // nextFor removes the first message that c may have from the ready ones:

@@ -123,6 +123,7 @@ func Open(o Options) (*Server, error) {
 	s.work.Go(func() { s.registry.Run(ctx) })
 	s.work.Go(func() { s.tick(ctx) })
 	s.work.Go(func() { s.broker.Relieve(ctx) })
+	s.work.Go(func() { s.broker.ReadAhead(ctx) })
 	s.work.Go(func() { s.broker.Expire(ctx) })
 	s.work.Go(func() { s.later.run(ctx) })
 	s.export(ctx)
