@@ -236,8 +236,8 @@ func (p *Publisher) duplicate(d *dedup, m *Message, durable bool) bool {
 		return false
 	}
 	n := noted{d: d, key: key, ticket: m.Ticket, persistent: durable && m.Persistent}
-	seen := false
-	if seen, n.pending = d.has(key, p.vhost.env.now(), p); seen {
+	seen, pending := d.has(key, p.vhost.env.now(), p)
+	if n.pending = pending; seen {
 		p.originals = append(p.originals, n)
 	} else {
 		p.noted = append(p.noted, n)

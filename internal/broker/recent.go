@@ -121,7 +121,7 @@ func (v *Vhost) replay(kept []keptImage, to Destination) {
 	p := v.NewPublisher()
 	for i := range kept {
 		m := kept[i].message()
-		m.Ticket = uint64(i + 1) //nolint:gosec // an index
+		m.Ticket = uint64(i + 1)
 		p.publishTo(to, &m)
 	}
 	p.Flush(nil, false)

@@ -92,6 +92,39 @@ func TestDuplicatesInOneRead(t *testing.T) {
 	}
 }
 
+// TestReturnedInOneRead: what goes back to a queue or dies in one read comes behind what was published
+// before it, and dies in the order in which it was settled.
+func TestReturnedInOneRead(t *testing.T) {
+	t.Parallel()
+	p := open(t, warrentest.Start(t), true)
+	burst(t, p, 5, "C 1: channel.open", "C 1: confirm.select", "C 1: queue.declare Queue=dead",
+		"C 1: queue.declare Queue=q Arguments={x-dead-letter-exchange:,x-dead-letter-routing-key:dead}",
+		"C 1: queue.declare Queue=r Arguments={x-max-length:2,x-overflow:reject-publish}")
+	publish := func(q, body string) []string {
+		return []string{"C 1: basic.publish RoutingKey=" + q, fmt.Sprintf("C 1: content %q", body)}
+	}
+	send := func(wanted int, lists ...[]string) []string { return burst(t, p, wanted, slices.Concat(lists...)...) }
+	send(3, publish("r", "a"), publish("r", "b"), []string{"C 1: basic.get Queue=r"})
+	got := send(1, publish("r", "c"), []string{"C 1: basic.nack DeliveryTag=1 Requeue=true"})
+	if want := []string{"S 1: basic.ack DeliveryTag=3"}; !slices.Equal(got, want) {
+		t.Errorf("published when there was room: %q", got)
+	}
+	for i := range 4 {
+		send(1, publish("q", strconv.Itoa(i)))
+	}
+	get, other := []string{"C 1: basic.get Queue=q"}, []string{"C 2: basic.get Queue=q"}
+	send(5, []string{"C 2: channel.open"}, get, other, get, get) // tags 2 to 4, and 1 of the other channel
+	send(1, []string{
+		"C 1: basic.reject DeliveryTag=3", "C 2: basic.reject DeliveryTag=1", "C 1: basic.ack DeliveryTag=4", "C 1: basic.reject DeliveryTag=2",
+	}, get)
+	get = []string{"C 1: basic.get Queue=dead NoAck=true"}
+	for i, line := range send(3, get, get, get) {
+		if want := []string{`| "2"`, `| "1"`, `| "0"`}[i]; !strings.Contains(line, want) {
+			t.Errorf("dead letter %d: %q", i, line)
+		}
+	}
+}
+
 // TestAlikeInOneRead: publishes that have all but the routing key in common with the one
 // before are published as if each came alone.
 func TestAlikeInOneRead(t *testing.T) {

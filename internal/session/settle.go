@@ -30,12 +30,17 @@ type settleRun struct {
 	seqs []uint64
 }
 
-// add notes what becomes of a delivery.
+// add notes what becomes of a delivery. What goes back or dies keeps its order:
+// others see it.
 func (s *settles) add(d outstanding, what fate) {
 	for i := len(s.runs) - 1; i >= 0; i-- {
-		if r := &s.runs[i]; r.src == d.src && r.fate == what {
+		r := &s.runs[i]
+		if r.src == d.src && r.fate == what {
 			r.seqs = append(r.seqs, d.seq)
 			return
+		}
+		if what != acked && r.fate != acked {
+			break
 		}
 	}
 	if len(s.runs) == maxSettleRuns {
@@ -79,6 +84,9 @@ func (s *settles) flushWith(p *broker.Publisher) {
 func (c *Conn) settle(ch *channel, tag uint64, multiple bool, what fate) *amqp.Error {
 	if ch.tx != nil {
 		return c.settleLater(ch, tag, multiple, what)
+	}
+	if what != acked && c.pub != nil && !c.pub.Empty() {
+		c.flush() // what goes back or dies comes behind what was published before
 	}
 	ch.mu.Lock()
 	c.taken = c.taken[:0]
