@@ -69,6 +69,7 @@ type noted struct {
 	ticket     uint64
 	persistent bool
 	pending    bool // of one that was not: its original was not in the log yet
+	exchange   bool // d is an exchange's
 }
 
 // dedups reports whether arguments ask for it.
@@ -227,7 +228,7 @@ func keyOf(source, kind byte, data []byte) dedupKey {
 
 // duplicate reports whether d has seen a message before, and notes it as part
 // of the batch. Messages that were here before are none.
-func (p *Publisher) duplicate(d *dedup, m *Message, durable bool) bool {
+func (p *Publisher) duplicate(d *dedup, m *Message, durable, exchange bool) bool {
 	if m.dead || p.freed != nil {
 		return false
 	}
@@ -235,7 +236,7 @@ func (p *Publisher) duplicate(d *dedup, m *Message, durable bool) bool {
 	if !ok {
 		return false
 	}
-	n := noted{d: d, key: key, ticket: m.Ticket, persistent: durable && m.Persistent}
+	n := noted{d: d, key: key, ticket: m.Ticket, persistent: durable && m.Persistent, exchange: exchange}
 	seen, pending := d.has(key, p.vhost.env.now(), p)
 	if n.pending = pending; seen {
 		p.originals = append(p.originals, n)
@@ -255,11 +256,12 @@ func (p *Publisher) unnote(before int) {
 }
 
 // forget takes back that messages were seen which a queue refused, by their
-// tickets, so that they may come again; 0 stands for any.
-func (p *Publisher) forget(tickets []uint64) {
+// tickets, so that they may come again; 0 stands for any. Other queues that took
+// them have seen them.
+func (p *Publisher) forget(q *Queue, tickets []uint64) {
 	for _, t := range tickets {
 		for i := range p.noted {
-			if n := &p.noted[i]; (n.ticket == t || t == 0) && n.d != nil {
+			if n := &p.noted[i]; n.d != nil && (n.ticket == t || t == 0) && (n.exchange || n.d == q.dedup) {
 				n.d.forget(n.key)
 				n.d = nil
 			}
@@ -331,7 +333,7 @@ func (p *Publisher) awaitOriginals() {
 func (p *Publisher) dropSeen(m *Message) {
 	n := 0
 	for _, q := range p.queues {
-		if q.dedup == nil || !p.duplicate(q.dedup, m, q.Durable) {
+		if q.dedup == nil || !p.duplicate(q.dedup, m, q.Durable, false) {
 			p.queues[n] = q
 			n++
 		}

@@ -279,7 +279,7 @@ func (p *Publisher) flushRuns(here bool) (longest *Queue) {
 		logged := slices.ContainsFunc(r.images, func(image int) bool { return image >= 0 })
 		first, then, ok := r.queue.publish(r, logged, &p.woken)
 		if r.refused != nil {
-			p.forget(r.refused)
+			p.forget(r.queue, r.refused)
 			if p.Refused != nil {
 				p.Refused(r.refused)
 			}
@@ -464,7 +464,7 @@ func (p *Publisher) through(top *topology, x *Exchange, m *Message) {
 // stops reports whether a message goes no further for now: exchange x has seen
 // it before, or keeps it. One that goes on may be remembered.
 func (p *Publisher) stops(x *Exchange, m *Message) bool {
-	if x.dedup != nil && p.duplicate(x.dedup, m, x.Durable) {
+	if x.dedup != nil && p.duplicate(x.dedup, m, x.Durable, true) {
 		p.duped = true
 		return true
 	}

@@ -92,6 +92,24 @@ func TestDuplicatesInOneRead(t *testing.T) {
 	}
 }
 
+// TestDuplicateRefusedElsewhere: a queue has seen what it took, though another queue refused it.
+func TestDuplicateRefusedElsewhere(t *testing.T) {
+	t.Parallel()
+	p := open(t, warrentest.Start(t), true)
+	burst(t, p, 6, "C 1: channel.open", "C 1: confirm.select", "C 1: queue.declare Queue=q Arguments={x-message-deduplication:true}",
+		"C 1: queue.declare Queue=full Arguments={x-max-length:0,x-overflow:reject-publish}",
+		"C 1: queue.bind Queue=q Exchange=amq.fanout", "C 1: queue.bind Queue=full Exchange=amq.fanout")
+	for i := range 2 {
+		want := []string{fmt.Sprintf("S 1: basic.nack DeliveryTag=%d Requeue=true", i+1)}
+		if got := burst(t, p, 1, "C 1: basic.publish Exchange=amq.fanout", "C 1: content \"a\" MessageID=a"); !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if got := burst(t, p, 1, "C 1: queue.declare Queue=q Passive=true"); !strings.Contains(got[0], "MessageCount=1") {
+		t.Error(got)
+	}
+}
+
 // TestReturnedInOneRead: what goes back to a queue or dies in one read comes behind what was published
 // before it, and dies in the order in which it was settled.
 func TestReturnedInOneRead(t *testing.T) {
