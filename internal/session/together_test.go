@@ -46,7 +46,7 @@ import (
 // SEED is the first seed (default 1), COUNT how many there are.
 func TestTogether(t *testing.T) {
 	t.Parallel()
-	first, count := number(t, "SEED", 1), number(t, "COUNT", 200)
+	first, count := number(t, "SEED", 1), number(t, "COUNT", 100)
 	var next atomic.Uint64
 	for range 8 {
 		t.Run("", func(t *testing.T) {
