@@ -59,7 +59,8 @@ type generator struct {
 	last     map[uint16]*publishing
 	kinds    map[string]string
 	count    int
-	settling map[uint16]bool // the channel has something to settle
+	settling map[uint16]bool   // the channel has something to settle
+	from     map[uint16]string // where its deliveries come from
 	narrowed bool
 	calm     bool // there are consumers, and no channel fails by surprise: what it has would go back
 }
@@ -67,7 +68,7 @@ type generator struct {
 func newScript(seed uint64) *script {
 	g := &generator{
 		Rand: rand.New(rand.NewPCG(seed, 1)), script: &script{seed: seed}, last: map[uint16]*publishing{},
-		kinds: map[string]string{}, settling: map[uint16]bool{},
+		kinds: map[string]string{}, settling: map[uint16]bool{}, from: map[uint16]string{},
 	}
 	g.modes = []string{"confirm", "", []string{"tx", "confirm", ""}[g.IntN(3)], []string{"confirm", ""}[g.IntN(2)]}
 	g.topology()
@@ -299,8 +300,12 @@ func (g *generator) settle() {
 			which: g.IntN(8), how: how, multiple: g.chance(3), requeue: g.chance(2),
 		}})
 		if g.chance(2) {
-			p := g.channel()
-			g.add(step{ch: p, publish: g.publish(p)})
+			on := g.channel()
+			p := g.publish(on)
+			if g.chance(2) { // to where deliveries go back
+				p.method = amqp.BasicPublish{RoutingKey: g.from[ch]}
+			}
+			g.add(step{ch: on, publish: p})
 		}
 	}
 }
@@ -333,7 +338,7 @@ func (g *generator) consume(ch uint16) {
 		c.tag = "no" + "ack" + c.tag
 	}
 	g.consumers = append(g.consumers, c)
-	g.settling[ch] = !noAck
+	g.settling[ch], g.from[ch] = !noAck, q
 	g.add(step{ch: ch, sync: g.chance(2), m: &amqp.BasicQos{PrefetchCount: pick[uint16](g, 0, 1, 2, 3, 100)}})
 	g.add(step{ch: ch, m: &amqp.BasicConsume{Queue: q, ConsumerTag: c.tag, NoAck: noAck}})
 	g.add(step{sync: true})
@@ -355,7 +360,7 @@ func (g *generator) get(ch uint16) {
 	if g.on(q, ch) != nil {
 		return
 	}
-	g.settling[ch] = true
+	g.settling[ch], g.from[ch] = true, q
 	for range 1 + g.IntN(3) {
 		g.add(step{ch: ch, m: &amqp.BasicGet{Queue: q}})
 	}
