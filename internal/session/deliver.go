@@ -96,6 +96,18 @@ func (c *Conn) lost() {
 	_ = c.nc.Close()
 }
 
+// say writes b, which stays the caller's, during the handshake: there is no writer.
+func (c *Conn) say(b []byte) error {
+	c.w.mu.Lock()
+	defer c.w.mu.Unlock()
+	c.w.buf = b
+	n, err := c.write(&c.w.output, true)
+	c.stats.sent(n)
+	c.w.clear()
+	c.w.buf = nil
+	return err
+}
+
 // speak does the writer's work in the caller's goroutine as long as the socket
 // takes it at once; the rest, or all of it if the writer is at it, is the
 // writer's.

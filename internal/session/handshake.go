@@ -25,7 +25,7 @@ func (c *Conn) handshake() error {
 	if err := c.header(); err != nil {
 		return err
 	}
-	if _, err := c.nc.Write(c.start()); err != nil {
+	if err := c.say(c.start()); err != nil {
 		return err
 	}
 	m, err := c.expect(amqp.IDConnectionStartOk)
@@ -79,7 +79,7 @@ func (c *Conn) header() error {
 	if string(h[:6]) == "AMQP\x00\x00" && h[6] >= 9 {
 		answer = "AMQP\x00\x00\x09\x01"
 	}
-	if _, err := c.nc.Write([]byte(answer)); err != nil {
+	if err := c.say([]byte(answer)); err != nil {
 		return err
 	}
 	if sasl {
@@ -152,8 +152,7 @@ func (c *Conn) authenticate(m *amqp.ConnectionStartOk) error {
 		c.impersonator = c.impersonator || tag == "impersonator"
 	}
 	tune := amqp.ConnectionTune{ChannelMax: ChannelMax, FrameMax: FrameMax, Heartbeat: c.cfg.Heartbeat}
-	_, err = c.nc.Write(amqp.AppendMethod(nil, 0, &tune))
-	return err
+	return c.say(amqp.AppendMethod(nil, 0, &tune))
 }
 
 // login runs the mechanism that the client has chosen. The error is errSilent
@@ -225,7 +224,7 @@ func (c *Conn) refuse(e *amqp.Error) error {
 	b := amqp.AppendMethod(nil, 0, &amqp.ConnectionClose{
 		ReplyCode: e.Code, ReplyText: e.ReplyText(), ClassID: e.Class, MethodID: e.Method,
 	})
-	if _, err := c.nc.Write(b); err != nil {
+	if err := c.say(b); err != nil {
 		return err
 	}
 	c.deadline(closeOkTimeout)

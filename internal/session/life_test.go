@@ -2,6 +2,9 @@ package session_test
 
 import (
 	"errors"
+	"net"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +12,7 @@ import (
 
 	"github.com/warrenmq/warren/internal/meta"
 	"github.com/warrenmq/warren/internal/server"
+	"github.com/warrenmq/warren/warrentest"
 )
 
 // TestConnectionLimits: a vhost's and a role's; what is closed makes room.
@@ -151,4 +155,38 @@ func TestBlocked(t *testing.T) {
 	if len(quiet) > 0 {
 		t.Error("one that does not publish was told")
 	}
+}
+
+// counting counts what is read from a connection.
+type counting struct {
+	net.Conn
+	read int
+}
+
+func (c *counting) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.read += n
+	return n, err
+}
+
+// TestHandshakeIsTraffic: what a connection has sent is all that its client got,
+// the handshake included.
+func TestHandshakeIsTraffic(t *testing.T) {
+	t.Parallel()
+	b := warrentest.Start(t)
+	nc, err := new(net.Dialer).DialContext(t.Context(), "tcp", b.Listen())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := &counting{Conn: nc}
+	greet(t, got, true)
+	var answer string
+	for range 100 {
+		_, answer = b.Manage("GET", "/api/connections", "")
+		if strings.Contains(answer, `"send_oct":`+strconv.Itoa(got.read)+`,`) {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Errorf("the client got %d bytes: %s", got.read, answer)
 }
