@@ -193,7 +193,7 @@ func (g *generator) step() {
 		g.permission()
 	default:
 		if g.modes[ch-1] == "tx" {
-			g.add(step{ch: ch, m: pick[amqp.Method](g, &amqp.TxCommit{}, &amqp.TxCommit{}, &amqp.TxRollback{})})
+			g.add(step{ch: ch, sync: g.calm, m: pick[amqp.Method](g, &amqp.TxCommit{}, &amqp.TxCommit{}, &amqp.TxRollback{})})
 		}
 		if g.chance(3) {
 			g.add(step{sync: true})
