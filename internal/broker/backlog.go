@@ -247,7 +247,8 @@ func (q *Queue) chill(to Backlog) (bool, error) {
 	err := to.Keep(q.UID, kept, func(c Cold) {
 		q.mu.Lock()
 		ok = q.state.Frozen(kept, c)
-		q.account() // the step has no other effect
+		q.account() // the step has no effects
+		q.arm()
 		q.mu.Unlock()
 		if !ok {
 			c.Free()
