@@ -189,7 +189,7 @@ func (j *Journal) with(id uint64, read func(*segment) error) error {
 	}
 	err := read(s)
 	if errors.Is(err, ErrCorrupt) {
-		err = errors.Join(err, j.dropDigests()) // so that the next start finds all that is damaged
+		err = errors.Join(err, j.Distrust()) // so that the next start finds all that is damaged
 	}
 	return err
 }

@@ -209,13 +209,9 @@ func (j *Journal) readDigest(id uint64, end int64) (*digest, error) {
 	return decodeDigest(b, id, end), nil
 }
 
-// Distrust makes the next start read all segments whole: a digest said what is
-// not so.
-func (j *Journal) Distrust() error { return j.dropDigests() }
-
-// dropDigests makes the next start read all segments whole, since one of them is
-// damaged, and it has to be found out which are.
-func (j *Journal) dropDigests() error {
+// Distrust makes the next start read all segments whole: one of them is damaged,
+// and it has to be found out which are, or a digest says what is not so.
+func (j *Journal) Distrust() error {
 	names, err := j.opts.FS.List(j.opts.Dir)
 	for _, name := range names {
 		if !strings.HasSuffix(name, ".idx") {

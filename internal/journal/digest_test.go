@@ -42,6 +42,17 @@ func alone(mark uint64, body []byte) (uint64, bool) {
 	return brief, false
 }
 
+// eachDigest runs a test with digests that have spans and with such that have none.
+func eachDigest(t *testing.T, test func(*testing.T, func(uint64, []byte) (uint64, bool))) {
+	t.Helper()
+	for name, brief := range map[string]func(uint64, []byte) (uint64, bool){"spans": sum, "alone": alone} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, brief)
+		})
+	}
+}
+
 func idx(t *testing.T, fs *vfs.Mem) []string {
 	t.Helper()
 	names, err := fs.List("d")
@@ -54,12 +65,7 @@ func idx(t *testing.T, fs *vfs.Mem) []string {
 // TestDigest: what a start reads of digests is what it reads of segments.
 func TestDigest(t *testing.T) {
 	t.Parallel()
-	for name, brief := range map[string]func(uint64, []byte) (uint64, bool){"spans": sum, "alone": alone} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			testDigest(t, brief)
-		})
-	}
+	eachDigest(t, testDigest)
 }
 
 func testDigest(t *testing.T, brief func(uint64, []byte) (uint64, bool)) {
@@ -124,12 +130,7 @@ func TestDigestFlips(t *testing.T) {
 // when the body is read, never handed out, and reported at the next start.
 func TestDamageBesideDigest(t *testing.T) {
 	t.Parallel()
-	for name, brief := range map[string]func(uint64, []byte) (uint64, bool){"spans": sum, "alone": alone} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			testDamageBesideDigest(t, brief)
-		})
-	}
+	eachDigest(t, testDamageBesideDigest)
 }
 
 func testDamageBesideDigest(t *testing.T, brief func(uint64, []byte) (uint64, bool)) {

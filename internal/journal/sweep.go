@@ -107,7 +107,7 @@ func (j *Journal) copyLive(s *segment) error {
 		body, _, n := frameAt(b, s.id)
 		if n == 0 || !e.visit(body, s.at(at), c) {
 			if !s.bad { // what is damaged was reported at start
-				_ = j.dropDigests() // so that the next start finds it
+				_ = j.Distrust() // so that the next start finds it
 				return fmt.Errorf("%w: segment %016x at offset %d", ErrCorrupt, s.id, at)
 			}
 			at++

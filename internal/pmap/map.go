@@ -63,16 +63,14 @@ func (m Map[K, V]) All() iter.Seq2[K, V] {
 
 // GetBytes is m.Get(string(key)) without making the string.
 func GetBytes[V any](m Map[string, V], key []byte) (V, bool) {
-	if m.root == nil {
-		var none V
+	var none V
+	switch m.len {
+	case 0:
 		return none, false
-	}
-	if m.len == 1 && len(m.root.entries) == 1 { // one comparison is cheaper than a hash
-		e := &m.root.entries[0]
-		if e.key == string(key) {
+	case 1: // one comparison is cheaper than a hash
+		if e := &m.root.entries[0]; e.key == string(key) {
 			return e.val, true
 		}
-		var none V
 		return none, false
 	}
 	return GetHashed(m, maphash.Bytes(m.seed, key), key)

@@ -251,7 +251,7 @@ func (h *history) numbers() []uint64 {
 func (h *history) apart(j *journal.Journal, s *journal.Span) error {
 	h.sorted = false
 	n := len(h.entries)
-	if _, err := j.Frames(s.At, &parter{h, s}); err != nil {
+	if _, err := j.Frames(s.At, &parter{history: h, span: s}); err != nil {
 		return err
 	}
 	if n = len(h.entries) - n; n != s.Count {
@@ -262,9 +262,10 @@ func (h *history) apart(j *journal.Journal, s *journal.Span) error {
 
 // parter makes entries of what is of a span.
 type parter struct {
-	*history
+	putsOnly
 
-	span *journal.Span
+	history *history
+	span    *journal.Span
 }
 
 // Put implements journal.Visitor.
@@ -272,25 +273,13 @@ func (p *parter) Put(places []journal.Ref, mark uint64, body journal.Body) {
 	for _, r := range places {
 		if r.Stream == p.span.Stream && r.Seq >= p.span.First && r.Seq < end(p.span) {
 			rest, _ := brief(mark, body.Bytes)
-			p.add(entry{
+			p.history.add(entry{
 				seq: r.Seq, segment: uint32(body.At.Segment), off: body.At.Off, size: body.Size, route: uint16(mark), //nolint:gosec // as they were written
 				rest: uint16(rest), //nolint:gosec // brief's
 			})
 		}
 	}
 }
-
-// Settle implements journal.Visitor: it is known.
-func (p *parter) Settle(uint64, []uint64) {}
-
-// Level implements journal.Visitor.
-func (p *parter) Level(uint64, uint64, bool) {}
-
-// Tally implements journal.Visitor.
-func (p *parter) Tally(journal.Ref, uint64) {}
-
-// Span implements journal.Visitor.
-func (p *parter) Span(journal.Span) {}
 
 // expires returns when a message expires, 0 for never. Numbers are asked for
 // in ascending order.

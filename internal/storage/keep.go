@@ -118,6 +118,7 @@ func (r *stay) Read() ([]queue.Kept, error) {
 
 // picker takes out of frames what is of a run.
 type picker struct {
+	putsOnly
 	*stay
 
 	kept []queue.Kept
@@ -136,14 +137,18 @@ func (p *picker) Put(places []journal.Ref, mark uint64, body journal.Body) {
 	}
 }
 
-// Settle implements journal.Visitor: the queue knows.
-func (p *picker) Settle(uint64, []uint64) {}
+// putsOnly is the rest of a visitor that looks for messages in frames: all else
+// is known.
+type putsOnly struct{}
 
-// Span implements journal.Visitor: frames have none.
-func (p *picker) Span(journal.Span) {}
+// Settle implements journal.Visitor.
+func (putsOnly) Settle(uint64, []uint64) {}
 
 // Level implements journal.Visitor.
-func (p *picker) Level(uint64, uint64, bool) {}
+func (putsOnly) Level(uint64, uint64, bool) {}
 
 // Tally implements journal.Visitor.
-func (p *picker) Tally(journal.Ref, uint64) {}
+func (putsOnly) Tally(journal.Ref, uint64) {}
+
+// Span implements journal.Visitor: frames have none.
+func (putsOnly) Span(journal.Span) {}
