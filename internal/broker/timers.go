@@ -137,7 +137,9 @@ func (b *Broker) Expire(ctx context.Context) {
 }
 
 // ExpireDue does what is due now, a part of each queue in turn. When it
-// returns everything is done, dead letters are where they belong.
+// returns everything is done and dead letters are where they belong, but for
+// messages that somebody else is just bringing into memory: these follow when
+// they are there.
 func (b *Broker) ExpireDue() {
 	b.expiring.Lock()
 	defer b.expiring.Unlock()
@@ -201,8 +203,9 @@ func (q *Queue) touch() {
 	}
 }
 
-// lockTimely locks q with nothing in it that has expired. It takes that out
-// part by part, and finish does what this leaves.
+// lockTimely locks q with nothing in memory that has expired. It takes that out
+// part by part, and finish does what this leaves. What lies outside of memory
+// counts as there until it was fetched: a purge may take it, and nobody else can.
 func (q *Queue) lockTimely(finish func(after)) {
 	q.mu.Lock()
 	if q.state.Due() == never {

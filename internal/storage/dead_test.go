@@ -115,7 +115,7 @@ func (d *dead) recover(letters, alive []seenMessage, q *modelQueue, expired func
 	}
 	if q != nil {
 		for _, p := range q.places {
-			if p.persistent && p.settled == nil && (p.stored == nil || p.stored.confirmed) && !here[p.id] && !there[p.id] {
+			if p.persistent && !p.purged && p.settled == nil && (p.stored == nil || p.stored.confirmed) && !here[p.id] && !there[p.id] {
 				return fmt.Errorf("message %d was confirmed and is neither dead nor alive", p.id)
 			}
 		}

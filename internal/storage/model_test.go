@@ -66,6 +66,7 @@ type place struct {
 	tries      queue.Tries
 	priority   uint8
 	moved      *batch // that made it a dead letter; nil: not rejected
+	purged     bool   // or perhaps, when it had expired
 }
 
 // rank is the priority that counts.
@@ -338,6 +339,14 @@ func (m *model) whole(b *batch, present map[*place]bool) error {
 		return fmt.Errorf("a batch of %d messages and %d settles (tx: %t) is there in part", len(b.places), len(b.settles), b.tx)
 	}
 	return nil
+}
+
+// purgeExpired is for a purge that took more than what had not expired: what was
+// on its way into memory to become a dead letter. Nobody knows which.
+func (q *modelQueue) purgeExpired() {
+	for _, p := range q.places {
+		p.purged = p.purged || p.state == gone && p.settled == nil && p.moved == nil
+	}
 }
 
 // take makes the queue what is there.

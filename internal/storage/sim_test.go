@@ -503,6 +503,9 @@ func (l *life) purge(q *modelQueue) {
 	}
 	want := q.list(ready)
 	n, err := l.vhost.Purge(l.actor, q.name)
+	if n > len(want) {
+		q.purgeExpired()
+	}
 	if err != nil || n < len(want) || n > len(want) && !timed(q.name) {
 		l.fail("purge of %s: %d messages, want %d (%v)", q.name, n, len(want), asError(err))
 	}
