@@ -6,7 +6,7 @@
 // away. What is live is what was put and not settled, in whatever order the
 // two lie in the log.
 //
-//	dir/%016x.wal    segments, SegmentSize long, written in advance
+//	dir/%016x.wal    segments, SegmentSize long, written in advance or reserved
 //	dir/%016x.free   files of retired segments, to be used again
 //	dir/%016x.idx    digests of segments, see digest
 //
@@ -29,8 +29,8 @@
 // was never part of the log. A header is synced before the first frame: behind
 // a bad one a good frame, or another segment, says that it is damaged. A
 // graceful end writes a frame with an end, which says that all before it was
-// synced; after a crash the frames of the last sync cannot be told from torn
-// ones when they are damaged. After replay a new segment is begun, so nothing
+// synced; after a crash the frames of the last sync, and those behind it, cannot be
+// told from torn ones when they are damaged. After replay a new segment is begun, so nothing
 // is ever written behind a torn end. All integers are little endian.
 //
 // # The crash argument

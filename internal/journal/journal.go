@@ -39,6 +39,9 @@ type Options struct {
 	// Linger is how long what nobody waits for may stay in memory, so that it
 	// is synced with something that is waited for; 0: DefaultLinger.
 	Linger time.Duration
+	// Lag is how long what nobody waits for may then be written and not synced; 0:
+	// DefaultLag.
+	Lag time.Duration
 	// Brief is what replay tells of a body in place of its bytes: digests are kept
 	// of segments, and a start reads these. Plain: that of many together may be
 	// told as a sum, without their marks. It is called by several goroutines. Nil: every
@@ -63,11 +66,16 @@ const (
 	DefaultSpaceInterval = 200 * time.Millisecond
 	// DefaultLinger is how long what nobody waits for may stay in memory.
 	DefaultLinger = 10 * time.Millisecond
+	// DefaultLag is how long what nobody waits for may be written and not synced.
+	DefaultLag = 100 * time.Millisecond
 	// maxPending is how many bytes may wait for the committer before Append
 	// blocks.
 	maxPending = 4 << 20
 	// maxLinger is how many bytes that nobody waits for stay in memory.
 	maxLinger = 512 << 10
+	// maxLag is how many bytes that nobody waits for are written and not synced: who
+	// waits next waits for them too.
+	maxLag = 4 << 20
 )
 
 // Journal is an open journal.
@@ -80,12 +88,15 @@ type Journal struct {
 	pending pending
 	written []func(error) // who waits for what is written and not yet synced; before pending's
 	due     bool          // pending has lingered long enough
+	behind  bool          // something is written that nobody waits for and is not synced
+	late    bool          // for long enough
 	busy    bool          // somebody commits: the committer, or who called Gather or Push
 	closed  bool
 	fenced  error
 
 	done   chan struct{} // closed when the committer has ended
 	linger *time.Timer   // makes pending due
+	lag    *time.Timer   // makes what is behind late
 
 	spare    pending  // belongs to who commits, as
 	unsynced *segment // the last one that was written to and not synced; nil: none
@@ -105,6 +116,7 @@ type Journal struct {
 	next     uint64       // id of the next segment
 	ending   error        // why no more files are made
 	begun    bool         // a segment was begun since Open
+	coarse   bool         // the last one that was full had few syncs
 	sweeping bool
 
 	sweeper sync.WaitGroup
@@ -162,7 +174,7 @@ func (b Batch) Level(stream, value uint64, exact bool) {
 // Append adds one batch, which fill makes, and returns. When it is on stable
 // storage, or never will be, durable runs, in the order of the calls; it must
 // not block. What nobody waits for is written with what comes next, or a
-// little later. Append itself blocks while too much waits for the disk.
+// little later, and synced then. Append itself blocks while too much waits for the disk.
 func (j *Journal) Append(fill func(Batch), durable func(error)) {
 	if j.enter(fill, durable) {
 		if j.wanted() && !j.busy {
@@ -263,7 +275,7 @@ func (j *Journal) add(fill func(Batch), durable func(error)) {
 // wanted reports whether what is pending is to be committed now; j.mu is held.
 func (j *Journal) wanted() bool {
 	p := &j.pending
-	return len(p.waiters) > 0 || len(p.buf) >= maxLinger || j.due && len(p.frames) > 0
+	return len(p.waiters) > 0 || len(p.buf) >= maxLinger || j.due && len(p.frames) > 0 || j.late
 }
 
 // lingered is called some time after something was appended that nobody
@@ -272,6 +284,16 @@ func (j *Journal) lingered() {
 	j.mu.Lock()
 	j.due = len(j.pending.frames) > 0
 	if j.due && !j.busy {
+		j.more.Signal()
+	}
+	j.mu.Unlock()
+}
+
+// lagged is called some time after something was written that nobody waits for.
+func (j *Journal) lagged() {
+	j.mu.Lock()
+	j.late = j.behind
+	if j.late && !j.busy {
 		j.more.Signal()
 	}
 	j.mu.Unlock()
@@ -290,6 +312,7 @@ func (j *Journal) Close() error {
 	j.mu.Unlock()
 	close(j.stop)
 	j.linger.Stop()
+	j.lag.Stop()
 	<-j.done
 	j.end(ErrClosed)
 	j.maker.Wait() // before the sweeper, which it may start
@@ -314,14 +337,19 @@ func (j *Journal) run() {
 			j.mu.Unlock()
 			return
 		}
+		idle := len(j.pending.waiters)+len(j.written) == 0
+		commit := j.turn
+		if idle && !j.closed && !j.late && j.unsynced.lag() < maxLag {
+			commit = j.pass
+		}
 		p := j.take()
-		last := j.closed && len(p.frames)+len(p.waiters)+len(j.written) == 0
+		last := j.closed && idle && !j.behind && len(p.frames) == 0
 		j.mu.Unlock()
 		if last {
 			j.markEnd()
 			return
 		}
-		if j.turn(&p) != nil {
+		if commit(&p) != nil {
 			return
 		}
 	}
@@ -339,6 +367,30 @@ func (j *Journal) take() pending {
 // turn commits p and tells who waits for it.
 func (j *Journal) turn(p *pending) error { return j.tell(p, j.commit(p)) }
 
+// pass writes p, for which nobody waits: it is synced with something that is
+// waited for, or a little later.
+func (j *Journal) pass(p *pending) error {
+	s, err := j.write(p)
+	if err != nil {
+		return j.tell(p, err)
+	}
+	if s != nil {
+		if len(p.buf) >= maxLinger {
+			s.start()
+		}
+		j.unsynced = s
+		j.mu.Lock()
+		if !j.behind {
+			j.behind = true
+			j.lag.Reset(j.opts.Lag)
+		}
+		j.mu.Unlock()
+	}
+	j.sweep()
+	j.release(p)
+	return nil
+}
+
 // tell ends a turn: it tells who waits for p, and for what was written before,
 // how it went.
 func (j *Journal) tell(p *pending, err error) error {
@@ -348,7 +400,7 @@ func (j *Journal) tell(p *pending, err error) error {
 	}
 	j.mu.Lock()
 	written := j.written
-	j.written = nil
+	j.written, j.behind, j.late = nil, false, false
 	j.mu.Unlock()
 	for _, durable := range written {
 		durable(err)

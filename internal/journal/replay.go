@@ -89,9 +89,14 @@ func Open(o Options, v Visitor) (*Journal, *Report, error) {
 	if o.Linger == 0 {
 		o.Linger = DefaultLinger
 	}
+	if o.Lag == 0 {
+		o.Lag = DefaultLag
+	}
 	j := &Journal{opts: o, next: 1, fresh: freshID, done: make(chan struct{}), stop: make(chan struct{}), sealed: make(chan struct{}, 1)}
 	j.linger = time.AfterFunc(time.Hour, j.lingered)
 	j.linger.Stop()
+	j.lag = time.AfterFunc(time.Hour, j.lagged)
+	j.lag.Stop()
 	j.more.L, j.room.L, j.used.L, j.ready.L = &j.mu, &j.mu, &j.files, &j.files
 	if err := o.FS.SyncDir(o.Dir); err != nil {
 		return nil, nil, fmt.Errorf("journal directory: %w", err)

@@ -23,6 +23,7 @@ func (j *Journal) segmentFor(size int64) (*segment, error) {
 			return nil, err
 		}
 		prev = before{stepFrom(s.id, j.next), s.off}
+		j.coarse = int64(s.syncs)*coarse < s.off
 	}
 	j.begun = true
 	return j.begin(max(j.opts.SegmentSize, headerSize+size), prev)
@@ -48,7 +49,7 @@ func (j *Journal) begin(size int64, prev before) (*segment, error) {
 			s.file, err = j.opts.FS.Open(name)
 		}
 	} else {
-		s.file, err = j.create(name, size)
+		s.file, err = j.create(name, size, false)
 	}
 	if err != nil {
 		return nil, err
@@ -76,12 +77,14 @@ func (j *Journal) begin(size int64, prev before) (*segment, error) {
 
 // segment is one file of the journal.
 type segment struct {
-	id     uint64
-	file   vfs.File
-	size   int64
-	off    int64 // where the next frame goes
-	synced int64
-	bad    bool // damaged: kept when it is retired
+	id      uint64
+	file    vfs.File
+	size    int64
+	off     int64 // where the next frame goes
+	synced  int64
+	started int64 // what is before is synced, or was begun to be
+	syncs   int
+	bad     bool // damaged: kept when it is retired
 
 	// streams says what there is in the segment; the committer's as long as
 	// it is the last.
@@ -121,10 +124,20 @@ func (s *segment) write(b []byte) error {
 	return nil
 }
 
+// lag is how much of s is not synced; s may be nil.
+func (s *segment) lag() int64 {
+	if s == nil {
+		return 0
+	}
+	return s.off - s.synced
+}
+
 // start has the disk begin to store what was not synced.
 func (s *segment) start() {
 	if f, ok := s.file.(vfs.Starter); ok {
-		f.Start(s.synced, s.off-s.synced)
+		from := max(s.synced, s.started)
+		f.Start(from, s.off-from)
+		s.started = s.off
 	}
 }
 
@@ -136,5 +149,6 @@ func (s *segment) sync() error {
 		return err
 	}
 	s.synced = s.off
+	s.syncs++
 	return nil
 }

@@ -48,6 +48,11 @@ func (j *Journal) end(err error) {
 // for the sweeper, whose copies may fill the segment that is written to.
 const keepFree = 2
 
+// coarse is from how many bytes a sync on it pays to reserve the space of segments
+// and not to write it in advance: that is as much again to write, and quicker to
+// sync.
+const coarse = 1 << 20
+
 // make keeps files ready.
 func (j *Journal) make() {
 	for {
@@ -60,12 +65,12 @@ func (j *Journal) make() {
 		}
 		name := j.name(j.fresh, "free")
 		j.fresh++
-		ended := j.ending != nil
+		ended, reserve := j.ending != nil, j.coarse
 		j.files.Unlock()
 		if ended {
 			return
 		}
-		f, err := j.create(name, j.opts.SegmentSize)
+		f, err := j.create(name, j.opts.SegmentSize, reserve)
 		if err == nil {
 			err = errors.Join(f.Close(), j.opts.FS.SyncDir(j.opts.Dir))
 		}
@@ -116,11 +121,23 @@ func (j *Journal) waitForSpace(name string, err error) bool {
 }
 
 // create writes a file in advance, so that what is written later overwrites:
-// quicker to sync than what makes a file longer.
-func (j *Journal) create(name string, size int64) (vfs.File, error) {
+// quicker to sync than what makes a file longer, or what is written first where
+// space was only reserved.
+func (j *Journal) create(name string, size int64, reserve bool) (vfs.File, error) {
 	f, err := j.opts.FS.Create(name)
 	if err != nil {
 		return nil, err
+	}
+	if r, ok := f.(vfs.Reserver); ok && reserve {
+		if err = r.Reserve(size); err == nil {
+			err = f.Sync()
+		}
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, syscall.ENOTSUP) {
+			return nil, errors.Join(err, f.Close())
+		}
 	}
 	zeros := make([]byte, min(size, 1<<20))
 	for off := int64(0); off < size; off += int64(len(zeros)) {

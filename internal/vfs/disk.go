@@ -93,6 +93,15 @@ func (d disk) Start(off, size int64) {
 	_ = unix.SyncFileRange(int(d.Fd()), off, size, unix.SYNC_FILE_RANGE_WRITE)
 }
 
+// Reserve implements Reserver.
+func (d disk) Reserve(size int64) error {
+	for {
+		if err := unix.Fallocate(int(d.Fd()), 0, 0, size); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
 // Punch implements File.
 func (d disk) Punch(off, size int64) error {
 	return unix.Fallocate(int(d.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, size)

@@ -341,6 +341,12 @@ func (f *memFile) Sync() error {
 	return nil
 }
 
+// Reserve implements Reserver.
+func (f *memFile) Reserve(size int64) error {
+	_, err := f.WriteAt(make([]byte, size), 0)
+	return err
+}
+
 // Punch implements File.
 func (f *memFile) Punch(off, size int64) error {
 	_, err := f.WriteAt(make([]byte, size), off)

@@ -50,6 +50,15 @@ type Starter interface {
 	Start(off, size int64)
 }
 
+// Reserver is a File that can take space of the disk without writing to it.
+type Reserver interface {
+	// Reserve makes an empty file size bytes long, which read as zeros, and
+	// takes the space for them: quicker than writing zeros, but what is written
+	// there first is slower to sync than what overwrites. Where the file system
+	// cannot, it is ENOTSUP.
+	Reserve(size int64) error
+}
+
 // Write makes a file whose content is on stable storage; its name is after
 // SyncDir.
 func Write(fsys FS, name string, b []byte) error {
