@@ -18,6 +18,10 @@ type Backlog interface {
 	// Log is uid. It may be that they lie in the Log and stay there. Enter must not
 	// append to the Log, which may wait for what Keep holds.
 	Keep(uid uint64, kept []queue.Kept, enter func(Cold)) error
+	// Young returns the first number of a queue whose message, if it is persistent,
+	// may not be in the Log yet: those before it are kept at less cost. It may
+	// be too high.
+	Young(uid uint64) uint64
 }
 
 // Cold is a run of messages outside of memory.
@@ -238,8 +242,9 @@ func (q *Queue) fetch(where any, first uint64) after {
 // chill moves messages of q out of memory, about blockSize of them. It
 // reports whether there were any.
 func (q *Queue) chill(to Backlog) (bool, error) {
+	young := to.Young(q.UID)
 	q.mu.Lock()
-	kept, ok := q.state.Freeze(blockSize)
+	kept, ok := q.state.Freeze(blockSize, young)
 	q.mu.Unlock()
 	if !ok {
 		return false, nil

@@ -87,6 +87,19 @@ func (j *Journal) Adopt(stream uint64, seqs []uint64, bytes int64, enter func([]
 	return true
 }
 
+// Behind returns the number behind those of a stream that were written last, if they
+// lie together; 0: that is not known.
+func (j *Journal) Behind(stream uint64) uint64 {
+	j.files.Lock()
+	defer j.files.Unlock()
+	for _, s := range slices.Backward(j.segments[max(0, len(j.segments)-spanSegments):]) {
+		if list := s.spans[stream]; len(list) > 0 {
+			return list[len(list)-1].max + 1
+		}
+	}
+	return 0
+}
+
 // find looks for all of some ascending numbers of a stream.
 func (j *Journal) find(stream uint64, seqs []uint64, bytes int64) (at []Stretch) {
 	places := j.placesOf(stream, seqs[0], seqs[len(seqs)-1])

@@ -57,6 +57,11 @@ func TestAdopt(t *testing.T) {
 			b.Put([]Ref{{5, 1 + seq}}, 7, make([]byte, 20_000))
 		})
 	}
+	for stream, want := range map[uint64]uint64{1: 101, 2: 1101, 3: 0, 4: 21, 6: 0} {
+		if got := j.Behind(stream); got != want {
+			t.Errorf("stream %d: %d is behind what was written, want %d", stream, got, want)
+		}
+	}
 	adopt := func(stream uint64, seqs []uint64, bytes int64) (at []Stretch, ok bool) {
 		ok = j.Adopt(stream, seqs, bytes, func(found []Stretch) { at = found })
 		return at, ok

@@ -159,9 +159,10 @@ func (s *State) Any(from, to uint64) bool {
 
 // Freeze picks messages that will be wanted last, with about most bytes, to
 // be moved out of memory; ok is false when there are none. They stay where
-// they are until Frozen is called.
-func (s *State) Freeze(most int64) (kept []Kept, ok bool) {
-	c := s.coldest()
+// they are until Frozen is called. Those from number young on are taken only when
+// there are no others.
+func (s *State) Freeze(most int64, young uint64) (kept []Kept, ok bool) {
+	c := s.coldest(young)
 	if c == nil {
 		return nil, false
 	}
@@ -201,9 +202,10 @@ func (c *chunk) part(most int64) int {
 
 // coldest finds the last chunk in memory behind the one that is being read
 // in which all that is there is ready: one that is full rather than the one
-// that is being filled, and what is being read last of all. Nil when there is
-// none.
-func (s *State) coldest() (filling *chunk) {
+// that is being filled, that rather than one with messages from number young
+// on, and what is being read last of all. Nil when there is none.
+func (s *State) coldest(young uint64) *chunk {
+	var filling, late *chunk
 	q := s.slots.chunks
 	for i, c := range slices.Backward(q) {
 		if c.first <= s.lane(c.first).head {
@@ -214,16 +216,18 @@ func (s *State) coldest() (filling *chunk) {
 		}
 		switch {
 		case c.cold != nil || c.live == 0:
+		case c.end() > young:
+			late = cmp.Or(late, c)
 		case i < len(q)-1 || c.full():
 			return c
 		default:
 			filling = c
 		}
 	}
-	if filling == nil {
-		return s.atRest()
+	if c := cmp.Or(filling, late); c != nil {
+		return c
 	}
-	return filling
+	return s.atRest()
 }
 
 // Frozen says that what Freeze picked is kept at where; the queue lets go of

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 
 	"pgregory.net/rapid"
@@ -97,7 +98,11 @@ type elsewhere struct{ kept []Kept }
 // finds that they were wanted meanwhile.
 func (x *machine) freeze(t *rapid.T) {
 	x.vague = true // it may go back over what came back
-	kept, ok := x.s.Freeze(int64(rapid.IntRange(1, 300).Draw(t, "bytes")))
+	young := uint64(math.MaxUint64)
+	if rapid.Bool().Draw(t, "young") {
+		young = x.s.Next() - min(x.s.Next(), rapid.Uint64Range(0, 20).Draw(t, "behind"))
+	}
+	kept, ok := x.s.Freeze(int64(rapid.IntRange(1, 300).Draw(t, "bytes")), young)
 	if !ok {
 		return
 	}

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"math"
 	"testing"
 
 	"github.com/warrenmq/warren/internal/slab"
@@ -40,7 +41,7 @@ func TestReturnedBacklog(t *testing.T) {
 		s.Remove(c, &fx)
 		var where []any
 		for {
-			kept, ok := s.Freeze(1 << 20)
+			kept, ok := s.Freeze(1<<20, math.MaxUint64)
 			if !ok {
 				break
 			}

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"math"
 	"testing"
 
 	"github.com/warrenmq/warren/internal/slab"
@@ -30,7 +31,7 @@ func TestBodySize(t *testing.T) {
 		}
 	}
 	want("published", 65+over, 65+over) // a body is not longer than its image
-	kept, ok := s.Freeze(1 << 20)
+	kept, ok := s.Freeze(1<<20, math.MaxUint64)
 	if !ok || !s.Frozen(kept, "there") {
 		t.Fatal("it does not leave memory")
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/warrenmq/warren/internal/broker"
@@ -30,6 +31,14 @@ func (s *Store) Keep(uid uint64, kept []queue.Kept, enter func(broker.Cold)) err
 	}
 	enter(b)
 	return nil
+}
+
+// Young implements broker.Backlog.
+func (s *Store) Young(uid uint64) uint64 {
+	if behind := s.journal.Behind(uid); behind != 0 {
+		return behind
+	}
+	return math.MaxUint64
 }
 
 // asLogged reports whether messages are as the journal has them, and how large
