@@ -13,6 +13,9 @@ const (
 	// hereMax is how many bytes a batch has at most that is worked off, to the
 	// end, by the reader.
 	hereMax = 16 << 10
+	// hereConfirmed is hereMax for a client that waits for confirms: what it sends
+	// next depends on them, and the disk takes longer than all else.
+	hereConfirmed = 128 << 10
 	// gatherReads is how many reads a batch is at most.
 	gatherReads = 64
 	// consumeGrace is how long a consume-ok waits for what comes behind its
@@ -41,6 +44,7 @@ type reading struct {
 
 	bytes, reads int   // of the batch
 	hungry       bool  // it acknowledged deliveries of a consumer that is not busy
+	confirms     bool  // the batch before had publishes that are to be confirmed
 	since        stamp // when what it began with was read; 0: it is not timed
 	timing       sampler
 	listen       listening
@@ -65,7 +69,7 @@ func (c *Conn) readLoop() error {
 			c.answer()
 			return err
 		}
-		if c.raw != nil && c.got.bytes == 0 && n <= hereMax {
+		if c.raw != nil && c.got.bytes == 0 && n <= c.hereMost() {
 			c.out.hush(true)
 		}
 		if c.got.bytes == 0 {
@@ -81,10 +85,18 @@ func (c *Conn) readLoop() error {
 			c.speak()
 			return err
 		}
-		if c.raw == nil || c.got.bytes > hereMax || c.got.reads >= gatherReads {
+		if c.raw == nil || c.got.bytes > c.hereMost() || c.got.reads >= gatherReads {
 			c.answer()
 		}
 	}
+}
+
+// hereMost is how many bytes a batch has at most that the reader works off.
+func (c *Conn) hereMost() int {
+	if c.got.confirms || len(c.confirming) > 0 {
+		return hereConfirmed
+	}
+	return hereMax
 }
 
 // answer ends the batch, if there is one.
@@ -92,7 +104,8 @@ func (c *Conn) answer() {
 	if c.got.bytes == 0 {
 		return
 	}
-	here := c.raw != nil && c.got.bytes <= hereMax
+	here := c.raw != nil && c.got.bytes <= c.hereMost()
+	c.got.confirms = len(c.confirming) > 0
 	c.got.listen.judge(c.got.bytes, c.published > 0)
 	n := c.got.bytes
 	c.got.bytes, c.got.reads = 0, 0
