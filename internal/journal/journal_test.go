@@ -340,6 +340,10 @@ func simulate(seed uint64) error {
 	if r.IntN(2) == 0 {
 		o.Brief = sum
 	}
+	idle := r.IntN(8) == 0 // now and then, so that what nobody waits for is written, or synced
+	if idle {
+		o.Linger, o.Lag = time.Microsecond, time.Duration(r.IntN(2))*time.Millisecond+time.Microsecond
+	}
 	for life := range 2 + r.IntN(4) {
 		fs.SetFault(nil)
 		o.FS = fs
@@ -372,6 +376,9 @@ func simulate(seed uint64) error {
 		}
 		for range 5 + r.IntN(60) {
 			w.act(j, r, r.IntN(3) == 0)
+			if idle && r.IntN(3) == 0 {
+				time.Sleep(time.Duration(r.IntN(300)) * time.Microsecond)
+			}
 		}
 		if r.IntN(3) == 0 { // a clean end
 			_ = j.Close()
