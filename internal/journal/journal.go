@@ -337,7 +337,7 @@ func (j *Journal) run() {
 			j.mu.Unlock()
 			return
 		}
-		idle := len(j.pending.waiters)+len(j.written) == 0
+		idle := len(j.pending.waiters)+len(j.written) == 0 // nobody waits
 		commit := j.turn
 		if idle && !j.closed && !j.late && j.unsynced.lag() < maxLag {
 			commit = j.pass

@@ -23,7 +23,7 @@ func (j *Journal) segmentFor(size int64) (*segment, error) {
 			return nil, err
 		}
 		prev = before{stepFrom(s.id, j.next), s.off}
-		j.coarse = int64(s.syncs)*coarse < s.off
+		j.coarse = int64(s.syncs)*coarseSync < s.off
 	}
 	j.begun = true
 	return j.begin(max(j.opts.SegmentSize, headerSize+size), prev)

@@ -48,10 +48,10 @@ func (j *Journal) end(err error) {
 // for the sweeper, whose copies may fill the segment that is written to.
 const keepFree = 2
 
-// coarse is from how many bytes a sync on it pays to reserve the space of segments
+// coarseSync is from how many bytes a sync on it pays to reserve the space of segments
 // and not to write it in advance: that is as much again to write, and quicker to
 // sync.
-const coarse = 1 << 20
+const coarseSync = 1 << 20
 
 // make keeps files ready.
 func (j *Journal) make() {
