@@ -83,8 +83,8 @@ type segment struct {
 	off     int64 // where the next frame goes
 	synced  int64
 	started int64 // what is before is synced, or was begun to be
-	syncs   int
-	bad     bool // damaged: kept when it is retired
+	syncs   int   // since it began
+	bad     bool  // damaged: kept when it is retired
 
 	// streams says what there is in the segment; the committer's as long as
 	// it is the last.

@@ -33,7 +33,8 @@ func (s *Store) Keep(uid uint64, kept []queue.Kept, enter func(broker.Cold)) err
 	return nil
 }
 
-// Young implements broker.Backlog.
+// Young implements broker.Backlog. In a queue with priorities it knows of one of
+// them, and the others are kept as they come.
 func (s *Store) Young(uid uint64) uint64 {
 	if behind := s.journal.Behind(uid); behind != 0 {
 		return behind
