@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"strings"
@@ -37,7 +38,10 @@ func pacePercent(live uint64) int {
 }
 
 // pace adjusts the garbage collector to what is alive, until ctx ends; GOGC
-// and GOMEMLIMIT in the environment take precedence.
+// and GOMEMLIMIT in the environment take precedence. It does so after each
+// collection: what is alive while large messages flow is ten times as much
+// from one moment to the next, and a share that was right for little would let
+// the heap grow to nine times as much, one for much collect every few megabytes.
 func pace(ctx context.Context, environ []string) {
 	if !has(environ, "GOMEMLIMIT") {
 		debug.SetMemoryLimit(config.Memory() / 4 * 3)
@@ -46,16 +50,20 @@ func pace(ctx context.Context, environ []string) {
 		return
 	}
 	heap := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
-	made, tidied := uint64(0), uint64(0)
+	made, tidied, second := uint64(0), uint64(0), true
 	again := time.NewTicker(paceEvery)
 	defer again.Stop()
+	collected := collections(ctx)
 	for now := 0; ; {
 		metrics.Read(heap)
-		live, before := heap[0].Value.Uint64(), made
-		made = heap[1].Value.Uint64()
-		if quiet(live, made-before, made-tidied) {
-			debug.FreeOSMemory()
-			tidied = made
+		live := heap[0].Value.Uint64()
+		if second {
+			before := made
+			made = heap[1].Value.Uint64()
+			if quiet(live, made-before, made-tidied) {
+				debug.FreeOSMemory()
+				tidied = made
+			}
 		}
 		if next := pacePercent(live); next < now*9/10 || next > now*11/10 {
 			debug.SetGCPercent(next)
@@ -65,9 +73,34 @@ func pace(ctx context.Context, environ []string) {
 		case <-ctx.Done():
 			return
 		case <-again.C:
+			second = true
+		case <-collected:
+			second = false
 		}
 	}
 }
+
+// collections has a token when the garbage collector has gone round, until ctx
+// ends: what is left of an object that nobody holds is cleaned up then.
+func collections(ctx context.Context) <-chan struct{} {
+	done := make(chan struct{}, 1)
+	var again func(struct{})
+	again = func(struct{}) {
+		select {
+		case done <- struct{}{}:
+		default:
+		}
+		if ctx.Err() == nil {
+			runtime.AddCleanup(&round{}, again, struct{}{})
+		}
+	}
+	again(struct{}{})
+	return done
+}
+
+// round is an object that lives until the next collection. It has a pointer, or
+// it would share its place with others.
+type round struct{ _ *round }
 
 // quiet reports whether it is time to tidy up: of all that was made since the
 // last time, little was in the last second.

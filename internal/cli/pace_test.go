@@ -1,6 +1,25 @@
 package cli
 
-import "testing"
+import (
+	"runtime"
+	"testing"
+	"time"
+)
+
+func TestCollections(t *testing.T) {
+	t.Parallel()
+	done := collections(t.Context())
+	for range 3 { // each collection anew
+		for heard := false; !heard; {
+			runtime.GC()
+			select {
+			case <-done:
+				heard = true
+			case <-time.After(10 * time.Millisecond): // the clean-up is a goroutine's
+			}
+		}
+	}
+}
 
 func TestPacePercent(t *testing.T) {
 	t.Parallel()
