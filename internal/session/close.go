@@ -13,7 +13,8 @@ import (
 
 // Delays of closing.
 const (
-	// closeOkTimeout is how long a client has to answer connection.close.
+	// closeOkTimeout is how long a client has to read connection.close and to
+	// answer it.
 	closeOkTimeout = 5 * time.Second
 	// lingerTimeout is how long the socket stays open behind close-ok, for the
 	// client to close it first.
@@ -51,8 +52,10 @@ func (c *Conn) Close(code uint16, text string) {
 	c.sendClose(amqp.ConnectionErrorf(code, "%s", text))
 }
 
+// deadline bounds all that is still read and written: a client that does not
+// read keeps whoever writes to it.
 func (c *Conn) deadline(d time.Duration) {
-	_ = c.nc.SetReadDeadline(time.Now().Add(d)) //nolint:forbidigo // a socket's deadline is wall-clock time
+	_ = c.nc.SetDeadline(time.Now().Add(d)) //nolint:forbidigo // a socket's deadline is wall-clock time
 }
 
 // whileClosing waits for the answer to connection.close.
@@ -74,6 +77,7 @@ func (c *Conn) whileClosing(f amqp.Frame) error {
 //
 //go:noinline
 func (c *Conn) end(err error) {
+	c.deadline(lingerTimeout)
 	c.flush()
 	c.endChannels()
 	switch {

@@ -121,7 +121,6 @@ func (c *Conn) begin() error {
 	if err := c.handshake(); err != nil {
 		return err
 	}
-	_ = c.nc.SetDeadline(time.Time{})
 	c.cfg.Logger.LogAttrs(context.Background(), slog.LevelInfo, "connection opened", slog.String("connection", c.name),
 		slog.String("user", c.identity.Role), slog.String("vhost", c.vhost.Wire()))
 	return nil

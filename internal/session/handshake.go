@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"syscall"
+	"time"
 
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/auth"
@@ -311,6 +312,7 @@ func (c *Conn) open() error {
 		c.log().Warn("vhost refused", slog.String("vhost", m.VirtualHost), slog.String("user", c.identity.Role))
 		return c.refuse(amqp.ConnectionErrorf(amqp.CodeNotAllowed, "vhost %s not found", m.VirtualHost).At(id))
 	}
+	_ = c.nc.SetDeadline(time.Time{}) // from here on others may close it, and set another
 	if e := c.cfg.Registry.admit(c, v, func() { c.enter(v, rights) }); e != nil {
 		c.log().Warn("connection refused", slog.String("user", c.identity.Role), slog.String("error", e.Text))
 		return c.refuse(e.At(id))

@@ -1,0 +1,109 @@
+package session_test
+
+import (
+	"net"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/warrentest"
+)
+
+// deaf is a client that does not read: it has sent what fills its socket.
+func deaf(t *testing.T, b *warrentest.Broker, how string) (p *peer, name string) {
+	t.Helper()
+	nc, err := new(net.Dialer).DialContext(t.Context(), "tcp", b.Listen())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = nc.(*net.TCPConn).SetReadBuffer(4096)
+	p = greet(t, nc, true)
+	other := open(t, b, true)
+	other.exchange(t, &amqp.ChannelOpen{})
+	other.exchange(t, &amqp.QueueDeclare{Queue: "q"})
+	var burst []byte
+	for range 16 {
+		burst = amqp.AppendMethod(burst, 1, &amqp.BasicPublish{RoutingKey: "q"})
+		burst = (&amqp.Properties{}).AppendHeader(burst, 1, 1<<20)
+		burst = amqp.AppendBody(burst, 1, make([]byte, 1<<20), 131072)
+	}
+	if _, err := other.nc.Write(burst); err != nil {
+		t.Fatal(err)
+	}
+	other.exchange(t, &amqp.QueueDeclare{Queue: "q"})
+	hello := amqp.AppendMethod(nil, 1, &amqp.ChannelOpen{})
+	if how == "consume" {
+		hello = amqp.AppendMethod(hello, 1, &amqp.BasicConsume{Queue: "q"})
+	} else {
+		for range 16 {
+			hello = amqp.AppendMethod(hello, 1, &amqp.BasicGet{Queue: "q"})
+		}
+	}
+	if _, err := nc.Write(hello); err != nil {
+		t.Fatal(err)
+	}
+	for { // until the rest of what it gets waits
+		time.Sleep(20 * time.Millisecond)
+		if m, ok := decoded(t, other, &amqp.QueueDeclare{Queue: "q", Passive: true}).(*amqp.QueueDeclareOk); ok && m.MessageCount < 16 {
+			break
+		}
+	}
+	return p, nc.LocalAddr().String() + " -> " + nc.RemoteAddr().String()
+}
+
+// decoded is the answer to a method on channel 1.
+func decoded(t *testing.T, p *peer, m amqp.Method) amqp.Method {
+	t.Helper()
+	if _, err := p.nc.Write(amqp.AppendMethod(nil, 1, m)); err != nil {
+		t.Fatal(err)
+	}
+	f, err := p.frame(20 * time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := amqp.DecodeMethod(f.Payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
+// TestDeafClientEnds: a client that reads nothing does not keep its connection when the operator
+// ends it, when it ends it itself, or when it sends no more.
+func TestDeafClientEnds(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		how string
+		end func(b *warrentest.Broker, p *peer, name string)
+	}{
+		"operator": {"consume", func(b *warrentest.Broker, _ *peer, name string) {
+			b.Manage("DELETE", "/api/connections/"+url.PathEscape(name), "")
+		}},
+		"operator, of one that asks": {"get", func(b *warrentest.Broker, _ *peer, name string) {
+			b.Manage("DELETE", "/api/connections/"+url.PathEscape(name), "")
+		}},
+		"the client": {"consume", func(_ *warrentest.Broker, p *peer, _ string) {
+			_, _ = p.nc.Write(amqp.AppendMethod(nil, 0, &amqp.ConnectionClose{ReplyCode: 200}))
+		}},
+		"half of the socket": {"consume", func(_ *warrentest.Broker, p *peer, _ string) { _ = p.nc.(*net.TCPConn).CloseWrite() }},
+		"an error": {"consume", func(_ *warrentest.Broker, p *peer, _ string) {
+			_, _ = p.nc.Write(amqp.AppendMethod(nil, 0, &amqp.ChannelOpen{}))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := warrentest.Start(t)
+			p, name := deaf(t, b, c.how)
+			c.end(b, p, name)
+			for end := time.Now().Add(25 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+				if status, _ := b.Manage("GET", "/api/connections/"+url.PathEscape(name), ""); status == 404 {
+					return
+				}
+				if time.Now().After(end) {
+					t.Fatal("the connection is still there")
+				}
+			}
+		})
+	}
+}
