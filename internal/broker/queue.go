@@ -573,6 +573,13 @@ func (q *Queue) tick(sample int64) {
 // Type returns the queue's type: classic or quorum.
 func (q *Queue) Type() string { return queueType(q.Arguments()) }
 
+// Gone reports whether the queue was deleted.
+func (q *Queue) Gone() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closed
+}
+
 // Ready returns the number of ready messages.
 func (q *Queue) Ready() int { return int(q.depth.ready.Load()) }
 

@@ -147,9 +147,12 @@ func (c *Conn) endChannels() {
 		}
 		c.forgetChannel(ch)
 	}
-	for name, q := range c.exclusive {
+	c.mu.Lock()
+	queues := c.exclusive
+	c.exclusive = nil
+	c.mu.Unlock()
+	for _, q := range queues {
 		c.vhost.DropQueue(q)
-		delete(c.exclusive, name)
 	}
 }
 

@@ -38,8 +38,8 @@ type Conn struct {
 	tenure    tenure
 	actor     atomic.Pointer[broker.Actor]
 	vhost     *broker.Vhost
-	info      Info // what does not change after the handshake
-	exclusive map[string]*broker.Queue
+	info      Info                     // what does not change after the handshake
+	exclusive map[string]*broker.Queue // its own; changed by the reader under mu
 
 	impersonator bool
 	frameMax     uint32

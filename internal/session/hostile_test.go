@@ -107,3 +107,29 @@ func TestDeafClientEnds(t *testing.T) {
 		})
 	}
 }
+
+// TestExclusiveQueuesForgotten: a connection that declares a queue for each request does not keep
+// what is gone.
+func TestExclusiveQueuesForgotten(t *testing.T) {
+	t.Parallel()
+	x := newTenant(t, both)
+	_, ch := x.channel(t)
+	if _, err := ch.QueueDeclare("kept", false, false, true, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	for range 200 {
+		q, err := ch.QueueDeclare("", false, true, true, false, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ch.QueueDelete(q.Name, false, false, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := x.node.Registry().Living()[0].ExclusiveQueues(); n > 16 {
+		t.Errorf("it knows %d queues", n)
+	}
+	if _, err := ch.QueueDeclarePassive("kept", false, false, true, false, nil); err != nil {
+		t.Error(err)
+	}
+}

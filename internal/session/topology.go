@@ -1,6 +1,8 @@
 package session
 
 import (
+	"maps"
+
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/broker"
 )
@@ -78,15 +80,26 @@ func (c *Conn) queueDeclare(ch *channel, m *amqp.QueueDeclare) *amqp.Error {
 		return err
 	}
 	if q.Exclusive {
-		if c.exclusive == nil {
-			c.exclusive = map[string]*broker.Queue{}
-		}
-		c.exclusive[q.Name] = q
+		c.owns(q)
 	}
 	ch.lastQueue = q.Name
 	return c.reply(ch, nil, m.NoWait, &amqp.QueueDeclareOk{
 		Queue: q.Name, MessageCount: count(q.Ready()), ConsumerCount: count(q.Consumers()),
 	})
+}
+
+// owns notes an exclusive queue, and now and then forgets those that are gone: a
+// client may declare one for each request.
+func (c *Conn) owns(q *broker.Queue) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.exclusive == nil {
+		c.exclusive = map[string]*broker.Queue{}
+	}
+	if n := len(c.exclusive); n >= 16 && n&(n-1) == 0 {
+		maps.DeleteFunc(c.exclusive, func(_ string, q *broker.Queue) bool { return q.Gone() })
+	}
+	c.exclusive[q.Name] = q
 }
 
 // queueBinding fills in what an empty queue name and key stand for.
