@@ -20,7 +20,9 @@ func (c *Conn) basicMethod(ch *channel, m amqp.Method) *amqp.Error {
 	case *amqp.BasicCancelOk: // the answer to the server's basic.cancel
 		return nil
 	case *amqp.BasicGet:
-		return c.get(ch, m)
+		err := c.get(ch, m)
+		c.room()
+		return err
 	case *amqp.BasicAck:
 		return c.settle(ch, m.DeliveryTag, m.Multiple, acked)
 	case *amqp.BasicNack:

@@ -1,5 +1,12 @@
 package session
 
+// OutboxBytes is how much waits to be written.
+func (c *Conn) OutboxBytes() int {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	return len(c.out.buf)
+}
+
 // ExclusiveQueues is of how many exclusive queues the connection knows.
 func (c *Conn) ExclusiveQueues() int {
 	c.mu.Lock()

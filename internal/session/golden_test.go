@@ -176,14 +176,20 @@ func open(t *testing.T, b *warrentest.Broker, cancels bool) *peer {
 // greet goes through the handshake, as a client that understands basic.cancel or does not.
 func greet(t *testing.T, nc net.Conn, cancels bool) *peer {
 	t.Helper()
+	return greetAs(t, nc, cancels, "guest", "guest", "/")
+}
+
+// greetAs is greet of a user of a vhost.
+func greetAs(t *testing.T, nc net.Conn, cancels bool, user, password, vhost string) *peer {
+	t.Helper()
 	t.Cleanup(func() { _ = nc.Close() })
 	p := &peer{nc, bufio.NewReader(nc)}
 	hello := []byte("AMQP\x00\x00\x09\x01")
 	caps := amqp.Table{{Key: "capabilities", Value: amqp.Table{{Key: "consumer_cancel_notify", Value: cancels}}}}
 	for _, m := range []amqp.Method{
-		&amqp.ConnectionStartOk{ClientProperties: caps, Mechanism: "PLAIN", Response: []byte("\x00guest\x00guest"), Locale: "en_US"},
+		&amqp.ConnectionStartOk{ClientProperties: caps, Mechanism: "PLAIN", Response: []byte("\x00" + user + "\x00" + password), Locale: "en_US"},
 		&amqp.ConnectionTuneOk{ChannelMax: 2047, FrameMax: 131072},
-		&amqp.ConnectionOpen{VirtualHost: "/"},
+		&amqp.ConnectionOpen{VirtualHost: vhost},
 	} {
 		hello = amqp.AppendMethod(hello, 0, m)
 	}

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/warrentest"
 )
@@ -132,4 +134,55 @@ func TestExclusiveQueuesForgotten(t *testing.T) {
 	if _, err := ch.QueueDeclarePassive("kept", false, false, true, false, nil); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestGetsWithoutReading: a client that asks for many messages at once and takes none has no more
+// of them wait in memory than the outbox may hold, and one.
+func TestGetsWithoutReading(t *testing.T) {
+	t.Parallel()
+	const messages, size = 48, 1 << 20
+	x := newTenant(t, both)
+	_, ch := x.channel(t)
+	if _, err := ch.QueueDeclare("q", false, false, false, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	for range messages {
+		if err := ch.PublishWithContext(t.Context(), "", "q", false, false, amqp091.Publishing{Body: make([]byte, size)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := x.greet(t)
+	burst := amqp.AppendMethod(nil, 1, &amqp.ChannelOpen{})
+	for range messages {
+		burst = amqp.AppendMethod(burst, 1, &amqp.BasicGet{Queue: "q", NoAck: true})
+	}
+	if _, err := p.nc.Write(burst); err != nil {
+		t.Fatal(err)
+	}
+	conn := x.node.Registry().Living()[1]
+	for range 50 {
+		if n := conn.OutboxBytes(); n > 3<<20 {
+			t.Fatalf("%d bytes wait", n)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	for got := 0; got < messages; {
+		f, err := p.frame(20 * time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Type == amqp.FrameHeader {
+			got++
+		}
+	}
+}
+
+// greet goes through the handshake.
+func (x *tenant) greet(t *testing.T) *peer {
+	t.Helper()
+	nc, err := new(net.Dialer).DialContext(t.Context(), "tcp", x.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return greetAs(t, nc, true, "worker", x.key, x.wire())
 }

@@ -165,6 +165,13 @@ func (o *outbox) wait() {
 	o.mu.Unlock()
 }
 
+// over reports whether more waits than the reader may leave behind.
+func (o *outbox) over() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.buf) > outboxHigh
+}
+
 // close ends the outbox: nothing more is added, and the writer goes when it
 // has written the rest.
 func (o *outbox) close() {

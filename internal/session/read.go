@@ -262,6 +262,16 @@ func (c *Conn) endBatch(here bool, bytes int) {
 	}
 }
 
+// room waits, within a batch, while the client does not take its answers: one
+// read asks for thousands of messages.
+func (c *Conn) room() {
+	if c.out.over() {
+		c.out.hush(false)
+		c.out.kick()
+		c.out.wait()
+	}
+}
+
 // later serves the consumers that were woken in a moment, or with what comes
 // next.
 func (c *Conn) later() {
