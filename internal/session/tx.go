@@ -175,7 +175,9 @@ func (c *Conn) rollback(ch *channel) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	ch.mode.uncommitted = uncommitted{}
-	for _, s := range t.settles {
-		ch.unacked.restore(s.tag, s.outstanding)
+	list := make([]oldDelivery, len(t.settles))
+	for i, s := range t.settles {
+		list[i] = oldDelivery{s.tag, s.outstanding}
 	}
+	ch.unacked.restore(list)
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/warrenmq/warren/internal/broker"
@@ -172,20 +173,36 @@ func (u *unacked) peek(tag uint64) (d outstanding, ok bool) {
 	return d, d.src != nil
 }
 
-// restore enters a delivery again that take or takeUpTo removed.
-func (u *unacked) restore(tag uint64, d outstanding) {
-	u.live++
-	d.src.live++
-	if off := tag - u.base; u.span > 0 && off < uint64(u.span) {
-		u.ring[(u.head+int(off))&(len(u.ring)-1)] = d //nolint:gosec // less than span
+// restore enters deliveries again that take or takeUpTo removed. It sorts the
+// list, and moves what is in old once: a client may settle any number of
+// messages in any order before it rolls back.
+func (u *unacked) restore(list []oldDelivery) {
+	slices.SortFunc(list, func(a, b oldDelivery) int { return cmp.Compare(a.tag, b.tag) })
+	u.live += len(list)
+	back := list[:0]
+	for _, d := range list {
+		d.src.live++
+		if off := d.tag - u.base; u.span > 0 && off < uint64(u.span) {
+			u.ring[(u.head+int(off))&(len(u.ring)-1)] = d.outstanding //nolint:gosec // less than span
+		} else {
+			back = append(back, d)
+		}
+	}
+	if len(back) == 0 {
 		return
 	}
-	u.oldLive++
-	if i, found := u.findOld(tag); found {
-		u.old[i].outstanding = d
-	} else {
-		u.old = slices.Insert(u.old, i, oldDelivery{tag, d})
+	u.oldLive += len(back)
+	merged := make([]oldDelivery, 0, u.oldLive)
+	for _, d := range u.old {
+		for len(back) > 0 && back[0].tag <= d.tag {
+			merged = append(merged, back[0])
+			back = back[1:]
+		}
+		if d.src != nil {
+			merged = append(merged, d)
+		}
 	}
+	u.old = append(merged, back...)
 }
 
 func (u *unacked) findOld(tag uint64) (int, bool) {

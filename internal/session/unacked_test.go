@@ -1,6 +1,7 @@
 package session
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -79,7 +80,7 @@ func TestUnackedModel(t *testing.T) {
 			},
 			"restore": func(t *rapid.T) {
 				for id, s := range removed {
-					u.restore(id, outstanding{src: src, seq: s})
+					u.restore([]oldDelivery{{id, outstanding{src: src, seq: s}}})
 					model[id] = s
 				}
 				clear(removed)
@@ -119,5 +120,40 @@ func TestUnackedForgotten(t *testing.T) {
 	}
 	if d, ok := u.take(1); !ok || d.seq != 1 {
 		t.Errorf("the forgotten delivery is %v, %v", d, ok)
+	}
+}
+
+// TestUnackedRestored: what goes back together, in any order, lies where it did, beside what stayed.
+func TestUnackedRestored(t *testing.T) {
+	t.Parallel()
+	chance := rand.New(rand.NewPCG(1, 2))
+	for range 50 {
+		var u unacked
+		src := &source{}
+		const n = 5000
+		for tag := uint64(1); tag <= n; tag++ {
+			u.add(tag, outstanding{src: src, seq: tag})
+			if tag < n/2 && tag%7 != 0 { // so that some move to old
+				u.take(tag)
+			}
+		}
+		was := u.tags(0)
+		var list []oldDelivery
+		for _, i := range chance.Perm(len(was))[:chance.IntN(len(was))] {
+			d, ok := u.take(was[i])
+			if !ok {
+				t.Fatalf("tag %d is not there", was[i])
+			}
+			list = append(list, oldDelivery{was[i], d})
+		}
+		u.restore(list)
+		if now := u.tags(0); !slices.Equal(now, was) || u.live != len(was) || src.live != len(was) {
+			t.Fatalf("%d tags, %d and %d live; before %d", len(now), u.live, src.live, len(was))
+		}
+		for _, tag := range was {
+			if d, ok := u.take(tag); !ok || d.seq != tag {
+				t.Fatalf("tag %d is %+v", tag, d)
+			}
+		}
 	}
 }
