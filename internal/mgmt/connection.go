@@ -199,7 +199,7 @@ func (a *API) closeConnection(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.Registry.CloseNamed(conn.Name(), c.reason())
+	conn.Force(c.reason())
 	return nil, nil
 }
 
@@ -236,7 +236,7 @@ func (a *API) userConnections(c *call) (any, error) {
 
 func (a *API) closeUserConnections(c *call) (any, error) {
 	for _, conn := range a.ofUser(c) {
-		a.Registry.CloseNamed(conn.Name(), c.reason())
+		conn.Force(c.reason())
 	}
 	return nil, nil
 }

@@ -94,17 +94,6 @@ func (r *Registry) Connections() []Info {
 	return infos
 }
 
-// CloseNamed ends the connection with this name; false: there is none.
-func (r *Registry) CloseNamed(name, reason string) bool {
-	for _, c := range r.list() {
-		if c.name == name {
-			c.Close(amqp.CodeConnectionForced, reason)
-			return true
-		}
-	}
-	return false
-}
-
 // Numbered describes the connection with this number; false: there is none.
 func (r *Registry) Numbered(n uint64) (Info, bool) {
 	r.mu.Lock()
