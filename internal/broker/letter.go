@@ -93,6 +93,7 @@ func (p *Publisher) send(q *Queue, d *queue.Dead, exchange string, key *string) 
 		keys = [][]byte{[]byte(*key)}
 	}
 	m := l.compose(x.Name, keys)
+	m.Ticket = nobodys
 	m.seen = d.Reason == queue.Rejected || d.Reason == queue.Undeliverable // RabbitMQ says so of the copy too
 	p.begin()
 	p.through(top, x, &m)

@@ -32,7 +32,7 @@ type Message struct {
 	TTL     int64
 
 	// Ticket is what Publisher.Refused is told when a queue refuses the message;
-	// not 0, and no other message's of the batch.
+	// not 0 or nobodys, and no other message's of the batch.
 	Ticket uint64
 
 	dead, seen bool // as in queue.Message

@@ -1,6 +1,10 @@
 package broker
 
-import "github.com/warrenmq/warren/internal/queue"
+import (
+	"math"
+
+	"github.com/warrenmq/warren/internal/queue"
+)
 
 // run is what one flush brings one queue.
 type run struct {
@@ -47,6 +51,10 @@ func (r *run) note(ticket uint64) {
 	r.tickets = append(r.tickets, ticket)
 }
 
+// nobodys is the ticket of a message of which nobody is told that it was refused: a
+// dead letter, which may be part of a client's transaction.
+const nobodys = math.MaxUint64
+
 // refuse takes the messages at some places out.
 func (r *run) refuse(places []int) {
 	n := 0
@@ -57,7 +65,9 @@ func (r *run) refuse(places []int) {
 			if i < len(r.tickets) {
 				ticket = r.tickets[i]
 			}
-			r.refused = append(r.refused, ticket)
+			if ticket != nobodys {
+				r.refused = append(r.refused, ticket)
+			}
 			continue
 		}
 		r.messages[n], r.images[n] = r.messages[i], r.images[i]

@@ -186,3 +186,37 @@ func (x *tenant) greet(t *testing.T) *peer {
 	}
 	return greetAs(t, nc, true, "worker", x.key, x.wire())
 }
+
+// TestCommitWithRefusedLetter: a dead letter for which its queue has no room is lost, as with
+// RabbitMQ, and the transaction that rejected its original is not.
+func TestCommitWithRefusedLetter(t *testing.T) {
+	t.Parallel()
+	x := newTenant(t, both)
+	_, ch := x.channel(t)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := ch.QueueDeclare("full", true, false, false, false, amqp091.Table{"x-max-length": 1, "x-overflow": "reject-publish"})
+	must(err)
+	_, err = ch.QueueDeclare("q", true, false, false, false, amqp091.Table{"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "full"})
+	must(err)
+	for _, key := range []string{"full", "q"} {
+		must(ch.PublishWithContext(t.Context(), "", key, false, false, amqp091.Publishing{DeliveryMode: 2, Body: []byte(key)}))
+	}
+	d, ok, err := ch.Get("q", false)
+	if must(err); !ok {
+		t.Fatal("nothing is there")
+	}
+	must(ch.Tx())
+	must(d.Nack(false, false))
+	must(ch.PublishWithContext(t.Context(), "", "q", false, false, amqp091.Publishing{DeliveryMode: 2, Body: []byte("next")}))
+	must(ch.TxCommit())
+	for key, want := range map[string]string{"full": "full", "q": "next"} {
+		if d, ok, err := ch.Get(key, true); err != nil || !ok || string(d.Body) != want {
+			t.Errorf("%s has %q, %v, %v", key, d.Body, ok, err)
+		}
+	}
+}
