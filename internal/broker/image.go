@@ -100,7 +100,11 @@ func Compose(c *Content, frameMax uint32) (Message, error) {
 			return Message{}, err
 		}
 	}
-	m.Content = amqp.AppendBody(p.AppendHeader(nil, 0, uint64(len(c.Body))), 0, c.Body, frameMax)
+	header := p.AppendHeader(nil, 0, uint64(len(c.Body)))
+	if len(header) > int(frameMax) {
+		return Message{}, fmt.Errorf("the properties take %d bytes, more than a frame of %d", len(header), frameMax)
+	}
+	m.Content = amqp.AppendBody(header, 0, c.Body, frameMax)
 	if c.Properties.Expiration != "" {
 		ttl, err := ParseExpiration(c.Properties.Expiration)
 		if err != nil {

@@ -84,8 +84,27 @@ func (a *API) publish(c *call) (any, error) {
 	if err != nil {
 		return nil, errBad("%v", err)
 	}
+	if err := c.mayPublish(v, &m, in.Properties.UserID); err != nil {
+		return nil, err
+	}
 	routed, err := publishOne(v, &m)
 	return map[string]bool{"routed": routed}, err
+}
+
+// mayPublish checks what a client's channel checks of a message besides the right
+// to write to its exchange: its routing keys, if the role's topic permissions
+// narrow them, and whose it says it is.
+func (c *call) mayPublish(v *broker.Vhost, m *broker.Message, user string) error {
+	a := c.actor(v)
+	for _, key := range append([][]byte{m.Key}, m.Extra...) {
+		if e := v.CheckTopic(a, auth.Write, string(m.Exchange), string(key)); e != nil {
+			return e
+		}
+	}
+	if user != "" && user != c.user() && !c.tag("impersonator") {
+		return errBad("user_id property set to '%s' but authenticated user was '%s'", user, c.user())
+	}
+	return nil
 }
 
 // publishOne publishes a message and waits until it is on stable storage if it
