@@ -122,7 +122,12 @@ func TestConversation(t *testing.T) {
 		{"GET", "/api/overview", "", 200, `"rabbitmq_version":"4.3.6"`},
 		{"GET", "/api/whoami", "", 200, `"name":"guest","tags":["administrator"]`},
 		{"PUT", "/api/vhosts/v1", "", 201, ""},
+		{"PUT", "/api/permissions/v1/guest", `{"configure":"","write":".*","read":".*"}`, 204, ""}, // whoever made it has rights
 		{"PUT", "/api/vhosts/v1", "", 204, ""},
+		{"GET", "/api/permissions/v1/guest", "", 200, `"configure":"","write":".*"`}, // and keeps what it was given since
+		{"PUT", "/api/vhosts/v2", "", 201, ""},
+		{"GET", "/api/vhosts/v2/permissions", "", 200, `[{"user":"guest","vhost":"v2","configure":".*","write":".*","read":".*"}]`},
+		{"DELETE", "/api/vhosts/v2", "", 204, ""},
 		{"GET", "/api/vhosts/v1", "", 200, `"name":"v1"`},
 		{"GET", "/api/vhosts/", "", 200, `"name":"/"`},
 		{"PUT", "/api/users/ann", `{"password":"x","tags":"monitoring, management"}`, 201, ""},

@@ -1,6 +1,7 @@
 package mgmt
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
@@ -139,7 +140,27 @@ func (a *API) putVhost(c *call) (any, error) {
 	if !c.administers(cluster) {
 		return nil, errForbidden("Not administrator user")
 	}
-	return a.storeVhost(c, meta.VhostRef{Cluster: cluster, Name: name})
+	ref := meta.VhostRef{Cluster: cluster, Name: name}
+	answer, err := a.storeVhost(c, ref)
+	if _, isNew := answer.(created); err != nil || !isNew {
+		return answer, err
+	}
+	return answer, a.grantCreator(c, ref)
+}
+
+// grantCreator gives whoever made a vhost all rights to it, as RabbitMQ does: clients make
+// one and connect to it. An operator of another cluster, or the socket's, has no role in it.
+func (a *API) grantCreator(c *call, ref meta.VhostRef) error {
+	if c.identity.Cluster != ref.Cluster {
+		return nil
+	}
+	err := a.Store.SetPermission(meta.Permission{
+		Vhost: ref, Role: c.identity.Role, Configure: ".*", Write: ".*", Read: ".*",
+	})
+	if errors.Is(err, meta.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 func (a *API) storeVhost(c *call, ref meta.VhostRef) (any, error) {
