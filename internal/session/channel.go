@@ -152,12 +152,14 @@ func (c *Conn) endChannel(ch *channel) {
 	c.endReplies(ch, "")
 	if ch.tx != nil {
 		left = append(left, ch.tx.unsettled()...)
+		c.holds -= uint64(ch.tx.bytes) //nolint:gosec // not negative
 		ch.tx = nil
 	}
 	for _, d := range left {
 		c.settles.add(d, failed)
 	}
 	c.settles.flush()
+	c.holds -= ch.content.held
 	ch.content = content{}
 }
 

@@ -48,6 +48,7 @@ type Conn struct {
 	last         *channel          // of the last frame
 	pub          *broker.Publisher // nil: it has not published
 	published    uint64            // in the present batch
+	holds        uint64            // bytes of contents that are not all there, and of transactions
 	wrote        written
 	again        again
 	settles      settles

@@ -220,3 +220,75 @@ func TestCommitWithRefusedLetter(t *testing.T) {
 		}
 	}
 }
+
+// TestUnfinishedContents: what the channels of a connection have begun to send is bounded; what is
+// too much is refused on its channel, the rest goes on.
+func TestUnfinishedContents(t *testing.T) {
+	t.Parallel()
+	const size, most, channels = 1 << 20, 128, 132
+	x := newTenant(t, both)
+	_, look := x.channel(t)
+	if _, err := look.QueueDeclare("q", false, false, false, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	p := x.greet(t)
+	begin := make([]byte, 0, channels*(size+100))
+	var end []byte
+	for ch := uint16(1); ch <= channels; ch++ {
+		begin = amqp.AppendMethod(begin, ch, &amqp.ChannelOpen{})
+		begin = amqp.AppendMethod(begin, ch, &amqp.BasicPublish{RoutingKey: "q"})
+		begin = (&amqp.Properties{}).AppendHeader(begin, ch, size)
+		begin = amqp.AppendBody(begin, ch, make([]byte, size-1), 131072)
+		end = amqp.AppendBody(end, ch, []byte("e"), 131072)
+	}
+	if _, err := p.nc.Write(append(begin, end...)); err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
+	for range channels {
+		refused += p.closed(t, amqp.IDChannelOpenOk)
+	}
+	for range channels - most {
+		refused += p.closed(t, amqp.IDChannelClose)
+	}
+	if refused != channels-most {
+		t.Errorf("%d channels are closed, want %d", refused, channels-most)
+	}
+	again := begin[:0]
+	for ch := uint16(1); ch <= most; ch++ { // there is room again
+		again = amqp.AppendMethod(again, ch, &amqp.BasicPublish{RoutingKey: "q"})
+		again = (&amqp.Properties{}).AppendHeader(again, ch, 2000)
+		again = amqp.AppendBody(again, ch, make([]byte, 1000), 131072)
+		again = amqp.AppendBody(again, ch, make([]byte, 1000), 131072)
+	}
+	again = amqp.AppendMethod(again, 1, &amqp.QueueDeclare{Queue: "q", Passive: true})
+	if _, err := p.nc.Write(again); err != nil {
+		t.Fatal(err)
+	}
+	if p.closed(t, amqp.IDQueueDeclareOk) != 0 {
+		t.Error("a channel is closed")
+	}
+	if q, err := look.QueueDeclarePassive("q", false, false, false, false, nil); err != nil || q.Messages != 2*most {
+		t.Errorf("%d messages, %v, want %d", q.Messages, err, 2*most)
+	}
+}
+
+// closed takes an answer, which is channel.close (1) or the method.
+func (p *peer) closed(t *testing.T, id amqp.MethodID) int {
+	t.Helper()
+	f, err := p.frame(20 * time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := amqp.DecodeMethod(f.Payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.ID() == amqp.IDChannelClose {
+		return 1
+	}
+	if m.ID() != id {
+		t.Fatalf("got %s", m.ID())
+	}
+	return 0
+}

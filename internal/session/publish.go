@@ -20,6 +20,7 @@ type content struct {
 	got       uint64
 	frames    []byte // content header frame and body, re-framed
 	last      int    // where the last body frame begins in frames, 0: none yet
+	held      uint64 // of Conn.holds
 	discard   bool   // too large: read and refused
 }
 
@@ -168,7 +169,13 @@ func (c *Conn) contentBody(ch *channel, f amqp.Frame) *amqp.Error {
 			At(amqp.IDBasicPublish)
 	}
 	t.got += size
+	if !t.discard && c.holds+size > c.cfg.maxHeld() {
+		c.holds -= t.held
+		t.discard, t.held, t.frames = true, 0, nil
+	}
 	if !t.discard {
+		t.held += size
+		c.holds += size
 		t.append(ch.id, f.Payload)
 	}
 	if t.got < t.size {
@@ -205,7 +212,13 @@ func appendFrame(dst []byte, typ byte, ch uint16, payload []byte) []byte {
 func (c *Conn) contentDone(ch *channel) *amqp.Error {
 	t := &ch.content
 	t.stage = stageMethod
-	if t.discard {
+	c.holds -= t.held
+	t.held = 0
+	switch {
+	case !t.discard:
+	case t.size <= c.cfg.maxMessage():
+		return errHeld(c.cfg.maxHeld()).At(amqp.IDBasicPublish)
+	default:
 		return amqp.ChannelErrorf(amqp.CodePreconditionFailed, "message size %d is larger than configured max size %d",
 			t.size, c.cfg.maxMessage()).At(amqp.IDBasicPublish)
 	}
@@ -222,6 +235,13 @@ func (c *Conn) contentDone(ch *channel) *amqp.Error {
 		t.frames = nil
 	}
 	return e
+}
+
+// errHeld refuses a message that is one too many of those begun and not sent, or
+// not committed.
+func errHeld(most uint64) *amqp.Error {
+	return amqp.ChannelErrorf(amqp.CodePreconditionFailed,
+		"unfinished messages and transactions of the connection exceed %d bytes; send and commit one after another", most)
 }
 
 // message is a publish with all its content.

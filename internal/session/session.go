@@ -69,6 +69,10 @@ const (
 	// holds back until it commits.
 	MaxTransactionBytes    = 64 << 20
 	MaxTransactionMessages = 100_000
+	// maxHeldMessages is how many of the largest messages the channels of a
+	// connection hold together, of contents that are not all there yet and of
+	// transactions: nobody else counts them.
+	maxHeldMessages = 16
 )
 
 // Config is what all sessions of a node share.
@@ -95,6 +99,9 @@ func (c *Config) maxMessage() uint64 {
 	}
 	return DefaultMaxMessageSize
 }
+
+// maxHeld is maxHeldMessages in bytes, and at least two full transactions.
+func (c *Config) maxHeld() uint64 { return max(maxHeldMessages*c.maxMessage(), 2*MaxTransactionBytes) }
 
 // serverProperties is the table of connection.start (§1.4.2.1).
 func (c *Config) serverProperties() amqp.Table {

@@ -42,7 +42,11 @@ func (c *Conn) publishLater(ch *channel, m *broker.Message, mandatory bool) *amq
 	if err := c.publisher().CheckHeld(m); err != nil {
 		return err
 	}
+	if c.holds+uint64(size) > c.cfg.maxHeld() {
+		return errHeld(c.cfg.maxHeld())
+	}
 	t.bytes += size
+	c.holds += uint64(size)
 	held := *m
 	held.Ticket = ticket(ch.id, uint64(len(t.publishes)))
 	held.Route = append([]byte(nil), m.Route...)
@@ -127,6 +131,7 @@ func (c *Conn) txMethod(ch *channel, m amqp.Method) *amqp.Error {
 func (c *Conn) commit(ch *channel) *amqp.Error {
 	t, pub := ch.tx, c.publisher()
 	ch.tx = &transaction{}
+	c.holds -= uint64(t.bytes) //nolint:gosec // not negative
 	for _, s := range t.settles {
 		if len(c.settles.runs) == maxSettleRuns {
 			c.settles.flushWith(pub)
@@ -172,6 +177,7 @@ func (c *Conn) commit(ch *channel) *amqp.Error {
 func (c *Conn) rollback(ch *channel) {
 	t := ch.tx
 	ch.tx = &transaction{}
+	c.holds -= uint64(t.bytes) //nolint:gosec // not negative
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	ch.mode.uncommitted = uncommitted{}
