@@ -2,6 +2,7 @@ package broker
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/auth"
@@ -38,11 +39,15 @@ type bindings struct {
 	byDest   map[endpoint]map[string]*entry
 }
 
-// identity is a binding's key in the index.
+// identity is a binding's key in the index. Names and keys may have any bytes, so
+// that each zero of theirs is marked as none of those that part them.
 func (b *Binding) identity() string {
 	id := make([]byte, 0, 64)
 	for _, s := range []string{b.Source, string(b.DestinationKind), b.Destination, b.Key} {
-		id = append(append(id, s...), 0)
+		if strings.IndexByte(s, 0) >= 0 {
+			s = strings.ReplaceAll(s, "\x00", "\x00\xff")
+		}
+		id = append(append(id, s...), 0, 1)
 	}
 	return string(amqp.AppendTable(id, b.Arguments))
 }

@@ -65,3 +65,26 @@ func TestLenientFollows(t *testing.T) {
 		}
 	}
 }
+
+// TestBindingsWithZeros: bindings are told apart whatever bytes their names and keys have.
+func TestBindingsWithZeros(t *testing.T) {
+	t.Parallel()
+	x := newBench(t)
+	for i, b := range []Binding{
+		{Destination: "a", Key: "b\x00c"},
+		{Destination: "a\x00b", Key: "c"},
+		{Destination: "a\x00", Key: "c"},
+		{Destination: "a", Key: "\x00c"},
+		{Destination: "a", Key: "\xffc"},
+		{Destination: "a\x00", Key: "\xffc"},
+	} {
+		x.declare(b.Destination)
+		b.Source, b.DestinationKind = "amq.direct", KindQueue
+		if err := x.v.Bind(x.a, b); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(x.v.Bindings()); n != i+1 {
+			t.Errorf("%d bindings, want %d", n, i+1)
+		}
+	}
+}
