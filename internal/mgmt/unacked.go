@@ -24,11 +24,11 @@ type unackedView struct {
 
 // unacked lists what of a queue is with clients, the oldest first.
 func (a *API) unacked(c *call) (any, error) {
-	_, q, err := c.queue()
+	v, q, err := c.queue()
 	if err != nil {
 		return nil, err
 	}
-	held := a.Registry.Unacked(q, maxUnacked)
+	held := a.Registry.Unacked(v, q, maxUnacked)
 	slices.SortStableFunc(held, func(a, b session.Held) int { return a.Since.Compare(b.Since) })
 	now := a.Now()
 	list := make([]unackedView, len(held))

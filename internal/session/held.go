@@ -15,11 +15,14 @@ type Held struct {
 	Since            time.Time
 }
 
-// Unacked lists deliveries of a queue that clients have not settled, most at
+// Unacked lists deliveries of a queue of a vhost that clients have not settled, most at
 // most. What a transaction has settled and not committed is not among them.
-func (r *Registry) Unacked(q *broker.Queue, most int) []Held {
+func (r *Registry) Unacked(v *broker.Vhost, q *broker.Queue, most int) []Held {
 	var list []Held
 	for _, c := range r.list() {
+		if c.vhost != v { // what others hold is not looked through: it may be much, and keeps their channels
+			continue
+		}
 		c.mu.Lock()
 		channels := make([]*channel, 0, len(c.channels))
 		for _, ch := range c.channels {
