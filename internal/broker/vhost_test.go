@@ -77,6 +77,8 @@ func TestBindingsWithZeros(t *testing.T) {
 		{Destination: "a", Key: "\x00c"},
 		{Destination: "a", Key: "\xffc"},
 		{Destination: "a\x00", Key: "\xffc"},
+		{Destination: "a", Key: "b\x00\x01c"}, // as what parts them
+		{Destination: "a\x00\x01b", Key: "c"},
 	} {
 		x.declare(b.Destination)
 		b.Source, b.DestinationKind = "amq.direct", KindQueue
