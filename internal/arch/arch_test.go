@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"warrentest":              {"internal/server", "internal/vfs", "internal/meta", "internal/auth"},
 	"internal/cli":            {"internal/systemd", "internal/server", "internal/transport", "internal/config", "internal/meta", "internal/auth", "internal/bench"},
 	"internal/transport":      nil,
-	"internal/server":         {"internal/otlp", "internal/history", "internal/transport", "internal/storage", "internal/vfs", "internal/mgmt", "internal/metrics", "internal/session", "internal/broker", "internal/meta", "internal/policy", "internal/auth"},
+	"internal/server":         {"internal/lobby", "internal/otlp", "internal/history", "internal/transport", "internal/storage", "internal/vfs", "internal/mgmt", "internal/metrics", "internal/session", "internal/broker", "internal/meta", "internal/policy", "internal/auth"},
 	"internal/mgmt":           {"internal/latency", "internal/listing", "internal/metrics", "internal/history", "internal/process", "internal/session", "internal/broker", "internal/queue", "internal/meta", "internal/policy", "internal/auth", "amqp"},
 	"internal/mgmt/reference": {"internal/mgmt"},
 	"internal/mgmt/gen":       {"internal/mgmt/reference"},

@@ -35,7 +35,7 @@ func TestReload(t *testing.T) { //nolint:paralleltest // signals are the process
 	answers <- errors.New("it is broken")
 	r := &reloader{
 		read: func() (config.Config, error) { return next, <-answers }, running: running, level: level,
-		log: logger(&out, &running, level), manager: systemd.New([]string{"NOTIFY_SOCKET=" + at, "WATCHDOG_USEC=20000000"}),
+		log: slog.New(slog.NewTextHandler(&out, nil)), manager: systemd.New([]string{"NOTIFY_SOCKET=" + at, "WATCHDOG_USEC=20000000"}),
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -87,7 +86,8 @@ func serve(ctx context.Context, env *Env, c *config.Config, read func() (config.
 	}
 	defer func() { _ = lock.Unlock() }()
 	level := &slog.LevelVar{}
-	log := logger(env.Stderr, c, level)
+	log, flush := logger(env.Stderr, c, level)
+	defer flush()
 	manager := systemd.New(env.Environ)
 	passed, err := systemd.Listeners(env.Environ)
 	if err != nil {
@@ -170,21 +170,4 @@ func load(s *server.Server, path string, log *slog.Logger) error {
 		return fmt.Errorf("load_definitions %s: %w", path, err)
 	}
 	return nil
-}
-
-// logger writes in the format and from the level of a configuration; level
-// changes it.
-func logger(w io.Writer, c *config.Config, level *slog.LevelVar) *slog.Logger {
-	setLevel(level, c)
-	o := &slog.HandlerOptions{Level: level}
-	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
-	}
-	return slog.New(slog.NewTextHandler(w, o))
-}
-
-func setLevel(level *slog.LevelVar, c *config.Config) {
-	var l slog.Level
-	_ = l.UnmarshalText([]byte(c.LogLevel)) // Validate saw to it
-	level.Set(l)
 }

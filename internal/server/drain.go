@@ -90,13 +90,19 @@ func (s *Server) sendAway(within time.Duration, stop <-chan struct{}) {
 // unlessDraining turns clients away while the node is drained.
 func (s *Server) unlessDraining(f func(net.Conn)) func(net.Conn) {
 	return func(nc net.Conn) {
-		s.drain.mu.Lock()
-		draining := !s.drain.began.IsZero()
-		s.drain.mu.Unlock()
-		if draining {
-			_ = nc.Close()
-			return
+		if !s.turnedAway(nc) {
+			f(nc)
 		}
-		f(nc)
 	}
+}
+
+// turnedAway closes a new connection if the node is drained.
+func (s *Server) turnedAway(nc net.Conn) bool {
+	s.drain.mu.Lock()
+	draining := !s.drain.began.IsZero()
+	s.drain.mu.Unlock()
+	if draining {
+		_ = nc.Close()
+	}
+	return draining
 }

@@ -28,6 +28,9 @@ func (s *Server) ServeLayered(l net.Listener, layers transport.Layers) error {
 	}
 	s.show(l, protocol, layers.TLS != nil)
 	if layers.TLS == nil && layers.Proxies == nil {
+		if tcp, ok := l.(*net.TCPListener); ok {
+			return s.serveYoung(tcp)
+		}
 		return s.serve(l, s.unlessDraining(func(nc net.Conn) { session.Serve(&s.config, nc) }))
 	}
 	return s.serve(l, s.unlessDraining(func(nc net.Conn) {

@@ -68,10 +68,10 @@ type Server struct {
 	api    *mgmt.API
 	seats  chan struct{} // one for each connection, nil: no limit
 	drain  drain
-	idle   chan task // taken by those whose connection has ended
+	idle   chan func() // taken by those whose connection has ended
 
 	mu        sync.Mutex // guards what follows
-	listeners []net.Listener
+	listeners []io.Closer
 	web       []*http.Server
 	places    []mgmt.Listener // where the node listens, to show
 	closed    bool
@@ -97,7 +97,7 @@ func Open(o Options) (*Server, error) {
 	if o.Storage != nil {
 		store.RaiseUID(o.Storage.LastUID())
 	}
-	s := &Server{opts: o, log: log, store: store, registry: session.NewRegistry(), later: newLater(), idle: make(chan task)}
+	s := &Server{opts: o, log: log, store: store, registry: session.NewRegistry(), later: newLater(), idle: make(chan func())}
 	s.ending, s.end = context.WithCancel(context.Background())
 	if o.MaxConnections > 0 {
 		s.seats = make(chan struct{}, o.MaxConnections)
@@ -252,15 +252,29 @@ func (s *Server) serve(l net.Listener, f func(net.Conn)) error {
 			continue
 		}
 		if !s.start(nc, f) {
-			s.opts.Logger.Warn("connection refused: the node's connection limit is reached",
-				slog.Int("max_connections", s.opts.MaxConnections))
+			s.full()
 			_ = nc.Close()
 		}
 	}
 }
 
+// full says that a connection is refused.
+func (s *Server) full() {
+	s.opts.Logger.Warn("connection refused: the node's connection limit is reached",
+		slog.Int("max_connections", s.opts.MaxConnections))
+}
+
 // start runs f for a connection; false: there is no room.
 func (s *Server) start(nc net.Conn, f func(net.Conn)) bool {
+	if !s.seat() {
+		return false
+	}
+	s.hand(func() { f(nc) })
+	return true
+}
+
+// seat counts a connection; false: there is no room.
+func (s *Server) seat() bool {
 	if s.seats != nil {
 		select {
 		case s.seats <- struct{}{}:
@@ -276,19 +290,25 @@ func (s *Server) start(nc net.Conn, f func(net.Conn)) bool {
 		}
 		return false
 	}
-	t := task{nc, f}
-	select {
-	case s.idle <- t:
-	default:
-		s.work.Go(func() { s.attend(t) })
-	}
+	s.work.Add(1)
 	return true
 }
 
-// task is a connection and who serves it.
-type task struct {
-	nc    net.Conn
-	serve func(net.Conn)
+// vacate is called when a connection that has a seat has ended.
+func (s *Server) vacate() {
+	if s.seats != nil {
+		<-s.seats
+	}
+	s.work.Done()
+}
+
+// hand serves a connection that has a seat in the background.
+func (s *Server) hand(serve func()) {
+	select {
+	case s.idle <- serve:
+	default:
+		s.work.Go(func() { s.attend(serve) })
+	}
 }
 
 // attendFor is how long a goroutine whose connection has ended waits for
@@ -296,10 +316,10 @@ type task struct {
 const attendFor = time.Second
 
 // attend serves one connection after another until there is none.
-func (s *Server) attend(t task) {
+func (s *Server) attend(serve func()) {
 	for ok := true; ok; {
-		t.serve(t.nc)
-		t, ok = s.another()
+		serve()
+		serve, ok = s.another()
 	}
 }
 
@@ -308,22 +328,20 @@ func (s *Server) attend(t task) {
 // idle connections wait in it.
 //
 //go:noinline
-func (s *Server) another() (t task, ok bool) {
-	if s.seats != nil {
-		<-s.seats
-	}
+func (s *Server) another() (serve func(), ok bool) {
+	s.vacate()
 	over := time.NewTimer(attendFor)
 	defer over.Stop()
 	select {
-	case t = <-s.idle:
-		return t, true
+	case serve = <-s.idle:
+		return serve, true
 	case <-over.C:
 	case <-s.ending.Done():
 	}
-	return t, false
+	return nil, false
 }
 
-func (s *Server) listening(l net.Listener) bool {
+func (s *Server) listening(l io.Closer) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

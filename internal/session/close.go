@@ -90,7 +90,11 @@ func (c *Conn) end(err error) {
 		c.logEnd(err)
 	}
 	c.out.close()
-	if c.vhost != nil {
+	switch {
+	case c.vhost == nil:
+	case c.call != nil:
+		c.speak()
+	default:
 		c.writeAll()
 	}
 	if tcp, ok := c.nc.(tcpSocket); ok && (c.vhost == nil || errors.Is(err, errAbort)) {

@@ -29,6 +29,7 @@ const (
 type Conn struct {
 	cfg  *Config
 	nc   net.Conn
+	call YoungConn // nc while it is young, nil otherwise
 	id   uint64
 	name string // "peer -> local"
 	out  *outbox

@@ -101,8 +101,11 @@ func (c *Conn) say(b []byte) error {
 	c.w.mu.Lock()
 	defer c.w.mu.Unlock()
 	c.w.buf = b
-	n, err := c.write(&c.w.output, true)
+	n, err := c.write(&c.w.output, c.call == nil)
 	c.stats.sent(n)
+	if err == nil && c.w.left() > 0 {
+		err = errDeaf
+	}
 	c.w.clear()
 	c.w.buf = nil
 	return err

@@ -43,6 +43,7 @@ type reading struct {
 	win window
 
 	bytes, reads int   // of the batch
+	drained      bool  // the last read took all that the socket held
 	hungry       bool  // it acknowledged deliveries of a consumer that is not busy
 	confirms     bool  // the batch before had publishes that are to be confirmed
 	since        stamp // when what it began with was read; 0: it is not timed
@@ -69,26 +70,34 @@ func (c *Conn) readLoop() error {
 			c.answer()
 			return err
 		}
-		if c.raw != nil && c.got.bytes == 0 && n <= c.hereMost() {
-			c.out.hush(true)
-		}
-		if c.got.bytes == 0 {
-			c.got.since = 0
-			if c.got.timing.next(c.cfg.Registry) {
-				c.got.since = c.got.timing.last
-			}
-		}
-		c.got.bytes += n
-		c.got.reads++
-		if err := c.process(); err != nil {
-			c.out.hush(false)
-			c.speak()
+		if err := c.took(n); err != nil {
 			return err
 		}
-		if c.raw == nil || c.got.bytes > c.hereMost() || c.got.reads >= gatherReads {
-			c.answer()
+	}
+}
+
+// took handles what a read of n bytes has brought.
+func (c *Conn) took(n int) error {
+	if c.raw != nil && c.got.bytes == 0 && n <= c.hereMost() {
+		c.out.hush(true)
+	}
+	if c.got.bytes == 0 {
+		c.got.since = 0
+		if c.got.timing.next(c.cfg.Registry) {
+			c.got.since = c.got.timing.last
 		}
 	}
+	c.got.bytes += n
+	c.got.reads++
+	if err := c.process(); err != nil {
+		c.out.hush(false)
+		c.speak()
+		return err
+	}
+	if c.raw == nil || c.got.bytes > c.hereMost() || c.got.reads >= gatherReads {
+		c.answer()
+	}
+	return nil
 }
 
 // hereMost is how many bytes a batch has at most that the reader works off.
@@ -122,6 +131,13 @@ func (c *Conn) read() (int, error) {
 	}
 	if g.listen.enough > 0 {
 		return c.readPatiently()
+	}
+	if c.call != nil && g.drained {
+		c.answer()
+		c.rest()
+		if err := c.call.Await(); err != nil {
+			return 0, err
+		}
 	}
 	if g.try == nil {
 		g.try = c.tryRead
@@ -171,12 +187,17 @@ func (c *Conn) tryRead(fd uintptr) bool {
 		}
 		if g.listen.low == 0 {
 			c.answer()
-			if w.w == 0 {
-				c.cfg.Registry.panes.put(w.give())
-			}
+			c.rest()
 			return false
 		}
 		g.listen.lower(fd, 0)
+	}
+}
+
+// rest gives back the window's memory, if there is nothing in it.
+func (c *Conn) rest() {
+	if c.got.win.w == 0 {
+		c.cfg.Registry.panes.put(c.got.win.give())
 	}
 }
 
@@ -207,6 +228,7 @@ func (c *Conn) fill() (n int, err error) {
 	}
 	w.w += n
 	w.last = n
+	c.got.drained = n > 0 && w.w < len(w.buf)
 	if n > 0 {
 		c.received.Store(c.cfg.Registry.now())
 		c.stats.received(n)
