@@ -161,6 +161,7 @@ func (c *Conn) endChannel(ch *channel) {
 	}
 	c.settles.flush()
 	c.holds -= ch.content.held
+	c.release(&ch.content)
 	ch.content = content{}
 }
 
