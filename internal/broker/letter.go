@@ -110,6 +110,7 @@ type letter struct {
 	exchange   string
 	keys       [][]byte // the routing key, and those of CC
 	deaths     []any    // of x-death, youngest first
+	endless    bool     // there were too many
 }
 
 // openLetter takes a dead message apart.
@@ -184,7 +185,7 @@ func (l *letter) record(from string, d *queue.Dead, now int64) {
 	p := &l.properties
 	reason := d.Reason.String()
 	first := len(l.deaths) == 0
-	l.deaths = l.died(from, reason, now)
+	l.deaths, l.endless = bound(l.died(from, reason, now))
 	p.Headers = with(p.Headers, "x-death", l.deaths)
 	for _, f := range []amqp.Field{{Key: "reason", Value: reason}, {Key: "queue", Value: from}, {Key: "exchange", Value: l.exchange}} {
 		if first {
@@ -232,8 +233,12 @@ func (l *letter) died(from, reason string, now int64) []any {
 }
 
 // cycle reports whether a queue would get a message that died there before,
-// and nobody rejected since then: it would go round for ever.
+// and nobody rejected since then, or has seen so many that it cannot be told:
+// it would go round for ever.
 func (l *letter) cycle(to string) bool {
+	if l.endless {
+		return true
+	}
 	for _, e := range l.deaths {
 		t, _ := e.(amqp.Table)
 		if r, _ := t.Get("reason"); r == "rejected" {

@@ -55,6 +55,9 @@ type Options struct {
 	Journal func() metrics.Journal
 	// Effective is the configuration in force, by its keys, to show.
 	Effective map[string]any
+	// LoggedIn is told of each request that somebody has logged in with; nil:
+	// nobody is.
+	LoggedIn func(*http.Request)
 	// Drainer sends the clients away; nil: nobody can.
 	Drainer Drainer
 }

@@ -1,6 +1,7 @@
 package mgmt
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -9,6 +10,8 @@ import (
 // bearers logs in with keys alone.
 func (n *node) bearers(t *testing.T) {
 	t.Helper()
+	told := 0
+	n.LoggedIn = func(*http.Request) { told++ }
 	parts := strings.Split(n.boss, ".")
 	for header, want := range map[string]int{
 		"Bearer " + n.boss: 200, "bearer " + n.boss: 200,
@@ -18,6 +21,7 @@ func (n *node) bearers(t *testing.T) {
 		"Bearer " + parts[0] + ".e30." + parts[2]:                                        401,
 		"Bearer guest": 401, "Bearer ": 401, "Bearer": 401, n.boss: 401, "Basic " + n.boss: 401,
 	} {
+		before := told
 		req := httptest.NewRequestWithContext(t.Context(), "GET", "/api/whoami", nil)
 		req.Header.Set("Authorization", header)
 		w := httptest.NewRecorder()
@@ -25,5 +29,9 @@ func (n *node) bearers(t *testing.T) {
 		if w.Code != want || want == 200 && !strings.Contains(w.Body.String(), `"name":"boss"`) {
 			t.Errorf("%.20s…: %d %s, want %d", header, w.Code, w.Body, want)
 		}
+		if in := strings.Contains(w.Body.String(), "Not management user") || want == 200; (told > before) != in {
+			t.Errorf("%.20s…: told of %d logins", header, told-before)
+		}
 	}
+	n.LoggedIn = nil
 }

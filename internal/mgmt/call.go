@@ -85,6 +85,9 @@ func (a *API) login(r *http.Request) (caller, error) {
 		id, err := a.Store.Authenticate(user, password)
 		if err == nil {
 			a.attempts.good.Add(1)
+			if a.LoggedIn != nil {
+				a.LoggedIn(r)
+			}
 			return caller{identity: id}, nil
 		}
 		a.attempts.bad.Add(1)

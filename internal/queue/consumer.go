@@ -5,6 +5,12 @@ import "slices"
 // promiseMax is how many messages a waiting consumer is promised at once.
 const promiseMax = 32
 
+// Bounds of what is offered to consumers that may not come.
+const (
+	offerMax   = 1 << 13  // messages of one
+	offerBytes = 64 << 20 // of bodies, of all that are about to come
+)
+
 // Consumer is one consumer of one queue. The exported fields are set before
 // Add and do not change; the rest belongs to the State.
 type Consumer struct {
@@ -164,11 +170,13 @@ func (s *State) promiseRound(most int) (more bool) {
 
 // offer promises ready messages to all consumers that have room, in turn,
 // whether they wait or are about to come: what nobody can take at once is to go.
+// One without a prefetch has room for offerMax, as RabbitMQ's has for 200 that
+// its socket has not taken: it may not come.
 func (s *State) offer(fx *Effects) {
-	most := s.Ready()
+	most := min(s.Ready(), offerMax)
 	for i := 0; !s.paused && i < len(s.turns) && s.available(); {
 		c := s.turns[i]
-		if c.room(most) <= 0 || !s.may(c) {
+		if c.room(most) <= 0 || !s.may(c) || s.promised >= offerBytes && !c.waiting {
 			i++
 			continue
 		}

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"encoding/binary"
 	"slices"
 	"testing"
 
@@ -155,4 +156,47 @@ func TestEachForItself(t *testing.T) {
 			t.Fatalf("took %v, %d ready", ds, s.Ready())
 		}
 	})
+}
+
+// TestStuckConsumer: a consumer that does not come does not keep a queue from
+// refusing, and one that waits gets what comes all the same.
+func TestStuckConsumer(t *testing.T) {
+	for name, size := range map[string]int{"small": 20, "large": 1 << 20} {
+		t.Run(name, func(t *testing.T) {
+			var fx Effects
+			var w slab.Writer
+			ten := int64(10)
+			s := State{set: Settings{MaxMessages: &ten, Refuse: true}}
+			stuck := &Consumer{NoAck: true}
+			s.Add(stuck, &fx)
+			m := sized(&w, 100+size, 0)
+			binary.BigEndian.PutUint64(m.Slab.Bytes(m.Off, m.Size)[14:], uint64(size))
+			refused := 0
+			publish := func(n int) {
+				for range n {
+					fx.Reset()
+					s.Publish([]Message{m}, 0, &fx)
+					refused += len(fx.Refused)
+				}
+			}
+			most := min(offerMax, offerBytes/size)
+			for range 5 {
+				publish(4000)
+				s.Tick(&fx)
+			}
+			if n := s.Ready(); n > most+10 || n < most || refused != 20_000-n {
+				t.Fatalf("%d ready of 20000, %d are refused", n, refused)
+			}
+			other := &Consumer{NoAck: true}
+			s.Add(other, &fx)
+			for len(s.Take(other, 1000, 1<<30, nil, &fx)) > 0 {
+				continue
+			}
+			refused = 0
+			publish(1)
+			if ds := s.Take(other, 10, 1<<30, nil, &fx); len(ds) != 1 || refused != 0 {
+				t.Fatalf("who waits got %d, %d are refused", len(ds), refused)
+			}
+		})
+	}
 }

@@ -27,7 +27,7 @@ func (s *Server) newAPI(host string) (*mgmt.API, error) {
 		Address: s.opts.Address, NodeName: "warren@" + host, Now: s.opts.Now,
 		Applied: s.later.wait, ClusterName: s.opts.ClusterName, Data: s.opts.Data, MaxConnections: s.opts.MaxConnections,
 		Listeners: s.listeningAt, Drainer: s, Effective: s.opts.Effective, Journal: s.journal(),
-		Certificates: s.expiries,
+		Certificates: s.expiries, LoggedIn: loggedIn,
 	})
 }
 
@@ -60,27 +60,33 @@ func (s *Server) show(l net.Listener, protocol string, tls bool) {
 // in.
 func (s *Server) ServeHTTP(l net.Listener) error {
 	s.show(l, "http", false)
-	return s.serveHTTP(l, s.api.Handler())
+	return s.serveHTTP(l, s.api.Handler(), false)
 }
 
 // ServeMetrics answers Prometheus' requests at l, without a login, until the
 // server is closed.
 func (s *Server) ServeMetrics(l net.Listener) error {
 	s.show(l, "http/prometheus", false)
-	return s.serveHTTP(l, s.api.MetricsHandler())
+	return s.serveHTTP(l, s.api.MetricsHandler(), false)
 }
 
 // ServeOwner answers the HTTP API at a socket that only the owner of the data
 // directory can open.
-func (s *Server) ServeOwner(l net.Listener) error { return s.serveHTTP(l, s.api.OwnerHandler()) }
+func (s *Server) ServeOwner(l net.Listener) error {
+	return s.serveHTTP(l, s.api.OwnerHandler(), true)
+}
 
 // OwnerHandler is the HTTP API for the owner of the node, who need not log in.
 func (s *Server) OwnerHandler() http.Handler { return s.api.OwnerHandler() }
 
-func (s *Server) serveHTTP(l net.Listener, h http.Handler) error {
+// serveHTTP answers at l, as many as come if only the owner can.
+func (s *Server) serveHTTP(l net.Listener, h http.Handler, owner bool) error {
 	web := &http.Server{
-		Handler: h, ReadHeaderTimeout: httpHeaderTimeout, ReadTimeout: httpReadTimeout, IdleTimeout: httpIdleTimeout,
+		Handler: steady(h), ReadHeaderTimeout: httpHeaderTimeout, ReadTimeout: httpReadTimeout, IdleTimeout: httpIdleTimeout,
 		MaxHeaderBytes: httpHeaderBytes, ErrorLog: slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelDebug),
+	}
+	if !owner {
+		new(strangers).welcome(web)
 	}
 	s.mu.Lock()
 	if s.closed {

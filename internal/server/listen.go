@@ -100,5 +100,5 @@ func (s *Server) ServeWebSocket(l net.Listener) error {
 		}
 		<-done
 	}))
-	return s.serveHTTP(l, mux)
+	return s.serveHTTP(l, mux, false)
 }

@@ -26,7 +26,8 @@ type channel struct {
 	closed    bool
 	lastTag   uint64 // delivery tag
 	unacked   unacked
-	void      []uint64    // tags of deliveries that were taken back, ascending
+	void      []uint64    // tags of deliveries that were taken back
+	voidMixed bool        // they are not in order
 	global    int         // prefetch of the whole channel, 0: no limit
 	starved   []*consumer // found the channel's prefetch used up
 	consumers map[string]*consumer
@@ -160,6 +161,7 @@ func (c *Conn) endChannel(ch *channel) {
 	}
 	c.settles.flush()
 	c.holds -= ch.content.held
+	c.release(&ch.content)
 	ch.content = content{}
 }
 

@@ -52,6 +52,18 @@ func (c *Conn) Close(code uint16, text string) {
 	c.sendClose(amqp.ConnectionErrorf(code, "%s", text))
 }
 
+// cut closes the socket for those who have other connections to see to. With
+// TLS and WebSocket that takes its time, up to ten seconds with a client that
+// has gone: goodbye is said, and waited for.
+func (c *Conn) cut() {
+	c.out.close()
+	if c.raw != nil {
+		_ = c.nc.Close()
+		return
+	}
+	go func() { _ = c.nc.Close() }()
+}
+
 // deadline bounds all that is still read and written: a client that does not
 // read keeps whoever writes to it.
 func (c *Conn) deadline(d time.Duration) {

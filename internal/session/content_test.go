@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -158,5 +159,55 @@ func TestFanoutInOneRead(t *testing.T) {
 		if _, args, _ := amqp.SplitMethod(f.Payload); ok.Decode(args) != nil || ok.MessageCount != messages {
 			t.Fatalf("queue %d has %d messages, want %d", i, ok.MessageCount, messages)
 		}
+	}
+}
+
+// TestContentMemory: channels that had a large message each, and nothing since,
+// keep no memory for it.
+func TestContentMemory(t *testing.T) { //nolint:paralleltest // it measures the process
+	const channels, size = 300, 200_000
+	b := warrentest.Start(t)
+	p := open(t, b, true)
+	alive := func() int {
+		var m runtime.MemStats
+		for range 3 { // what lies in pools goes with the second
+			runtime.GC()
+		}
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	body := make([]byte, 50_000)
+	before := 0
+	for i := range channels {
+		id := uint16(i + 1)
+		out := amqp.AppendMethod(nil, id, &amqp.ChannelOpen{})
+		out = amqp.AppendMethod(out, id, &amqp.BasicPublish{RoutingKey: "nowhere", Mandatory: true})
+		out = (&amqp.Properties{}).AppendHeader(out, id, size)
+		if _, err := p.nc.Write(out); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.frame(20 * time.Second); err != nil { // channel.open-ok: the body comes later
+			t.Fatal(err)
+		}
+		for range size / len(body) {
+			if _, err := p.nc.Write(amqp.AppendBody(nil, id, body, 131072)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for got := -1; got < size; { // basic.return
+			f, err := p.frame(20 * time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Type == amqp.FrameBody {
+				got = max(got, 0) + len(f.Payload)
+			}
+		}
+		if i == 10 {
+			before = alive()
+		}
+	}
+	if grown := alive() - before; grown > channels*size/4 {
+		t.Errorf("%d channels keep %d KiB", channels, grown>>10)
 	}
 }

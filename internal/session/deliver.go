@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/broker"
 	"github.com/warrenmq/warren/internal/queue"
 )
 
@@ -239,7 +240,7 @@ func appendContent(b, frames []byte, ch uint16, frameMax uint32) []byte {
 	b = append(b, frames...)
 	for at < len(b) {
 		size := binary.BigEndian.Uint32(b[at+3:])
-		if size > frameMax-amqp.FrameOverhead && b[at] == amqp.FrameBody {
+		if size > frameMax-amqp.FrameOverhead {
 			return splitContent(b[:len(b)-len(frames)], frames, ch, frameMax)
 		}
 		binary.BigEndian.PutUint16(b[at+1:], ch)
@@ -257,6 +258,9 @@ func splitContent(b, frames []byte, ch uint16, frameMax uint32) []byte {
 		if frames[0] == amqp.FrameBody {
 			b = amqp.AppendBody(b, ch, payload, frameMax)
 		} else {
+			if room := int(frameMax - amqp.FrameOverhead); n > room {
+				payload = broker.Narrow(payload, room)
+			}
 			b = appendFrame(b, frames[0], ch, payload)
 		}
 		frames = frames[n+amqp.FrameOverhead:]

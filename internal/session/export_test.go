@@ -13,3 +13,10 @@ func (c *Conn) ExclusiveQueues() int {
 	defer c.mu.Unlock()
 	return len(c.exclusive)
 }
+
+// Holders is of how many roles and vhosts the registry knows what they take.
+func (r *Registry) Holders() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.usages)
+}

@@ -59,6 +59,36 @@ func TestConnectionLimits(t *testing.T) {
 	must(conn.Close())
 }
 
+// TestRefusedLeavesNothing: of roles that come, are refused and go nothing is
+// kept.
+func TestRefusedLeavesNothing(t *testing.T) {
+	t.Parallel()
+	x := newTenant(t, both)
+	store, none := x.node.Store(), int64(0)
+	for i := range 20 {
+		role := "role" + strconv.Itoa(i)
+		_, key, err := store.CreateRole(x.ref.Cluster, role, meta.RoleOptions{})
+		if err == nil {
+			err = store.Grant(x.ref, role, both)
+		}
+		if err == nil {
+			err = store.SetRoleLimit(x.ref.Cluster, role, meta.LimitConnections, &none)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := x.dial(x.wire(), role, key); err == nil || !strings.Contains(err.Error(), "user connection limit (0) is reached") {
+			t.Fatal(err)
+		}
+		if _, err := store.DeleteRole(x.ref.Cluster, role); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := x.node.Registry().Holders(); n != 0 {
+		t.Errorf("the use of %d roles and vhosts is kept", n)
+	}
+}
+
 // TestKeyEnds: a connection ends with its key, by its lifetime or at the end of an overlap, unless
 // it was given a new one.
 func TestKeyEnds(t *testing.T) {

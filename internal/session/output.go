@@ -68,11 +68,11 @@ func (o *output) appendContent(frames []byte, ch uint16, frameMax uint32) {
 	}
 }
 
-// fits reports whether all body frames are small enough for a client.
+// fits reports whether all frames are small enough for a client.
 func fits(frames []byte, frameMax uint32) bool {
 	for len(frames) > 0 {
 		size := binary.BigEndian.Uint32(frames[3:])
-		if size > frameMax-amqp.FrameOverhead && frames[0] == amqp.FrameBody {
+		if size > frameMax-amqp.FrameOverhead {
 			return false
 		}
 		frames = frames[size+amqp.FrameOverhead:]

@@ -44,7 +44,7 @@ type getting struct {
 // Overdue implements broker.Waker: nobody can be cancelled, so the channel ends.
 func (g *getting) Overdue(k *broker.Consumer, seqs []uint64) {
 	g.ch.mu.Lock()
-	late := g.ch.unacked.late(func(src *source) bool { return src.consumer == nil && src.queue == k.Queue() }, seqs)
+	late := g.ch.unacked.overdue(k.Queue(), nil, seqs)
 	g.ch.mu.Unlock()
 	if len(late) > 0 {
 		g.conn.lose(g.ch, timedOut(g.ch, k.Timeout()))
@@ -91,13 +91,13 @@ func timedOut(ch *channel, timeout int64) *amqp.Error {
 func (ch *channel) takeLate(src *source, seqs []uint64) (late []uint64) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	tags := ch.unacked.late(func(s *source) bool { return s == src }, seqs)
+	tags := ch.unacked.overdue(src.queue, src.consumer, seqs)
 	for _, tag := range tags {
 		d, _ := ch.unacked.take(tag)
 		late = append(late, d.seq)
 	}
 	ch.void = append(ch.void, tags[:min(len(tags), maxVoid-len(ch.void))]...)
-	slices.Sort(ch.void)
+	ch.voidMixed = true
 	return late
 }
 
@@ -106,6 +106,10 @@ func (ch *channel) takeLate(src *source, seqs []uint64) (late []uint64) {
 func (ch *channel) forgive(tag uint64, multiple bool) bool {
 	if ch.void == nil {
 		return false
+	}
+	if ch.voidMixed {
+		slices.Sort(ch.void)
+		ch.voidMixed = false
 	}
 	i, ok := slices.BinarySearch(ch.void, tag)
 	switch {
@@ -119,16 +123,62 @@ func (ch *channel) forgive(tag uint64, multiple bool) bool {
 	return ok
 }
 
-// late lists the tags of those messages of some sources that are outstanding.
-func (u *unacked) late(of func(*source) bool, seqs []uint64) (tags []uint64) {
-	wanted := make(map[uint64]bool, len(seqs))
-	for _, seq := range seqs {
-		wanted[seq] = true
+// lateness finds deliveries by what a queue calls them. Each delivery is
+// entered once, when something is overdue: many consumers of a channel may be,
+// one after another, and each may be for one message after another.
+type lateness struct {
+	of      map[taker]map[uint64]uint64 // tags by sequence number; some are settled since
+	entries int
+	upTo    uint64 // the last tag that is entered
+}
+
+// taker is who gets a queue's messages on a channel.
+type taker struct {
+	queue    *broker.Queue
+	consumer *broker.Consumer // nil: basic.get
+}
+
+func (l *lateness) enter(tag uint64, d *outstanding) {
+	k := taker{d.src.queue, d.src.consumer}
+	seqs := l.of[k]
+	if seqs == nil {
+		seqs = map[uint64]uint64{}
+		l.of[k] = seqs
 	}
-	for _, tag := range u.tags(0) {
-		if d, _ := u.peek(tag); wanted[d.seq] && of(d.src) {
+	seqs[d.seq] = tag
+	l.entries++
+}
+
+// maxSettledLate is how many of the deliveries that are entered may be settled,
+// beside as many as are not.
+const maxSettledLate = 1024
+
+// overdue lists the tags of those messages of a queue that are outstanding.
+func (u *unacked) overdue(q *broker.Queue, k *broker.Consumer, seqs []uint64) (tags []uint64) {
+	if u.late == nil || u.late.entries > 2*u.live+maxSettledLate {
+		u.late = &lateness{of: map[taker]map[uint64]uint64{}}
+	}
+	l := u.late
+	u.above(l.upTo, func(tag uint64, d *outstanding) bool {
+		l.enter(tag, d)
+		l.upTo = tag
+		return true
+	})
+	of := l.of[taker{q, k}]
+	for _, seq := range seqs {
+		tag, ok := of[seq]
+		if !ok {
+			continue
+		}
+		delete(of, seq)
+		l.entries--
+		if d, ok := u.peek(tag); ok && d.seq == seq && d.src.queue == q && d.src.consumer == k {
 			tags = append(tags, tag)
 		}
 	}
+	if of != nil && len(of) == 0 {
+		delete(l.of, taker{q, k})
+	}
+	slices.Sort(tags)
 	return tags
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/auth"
@@ -19,6 +20,8 @@ type content struct {
 	size      uint64 // announced
 	got       uint64
 	frames    []byte // content header frame and body, re-framed
+	pane      *pane  // what frames lie in; nil: in memory of their own
+	usual     int    // how large the pane of the last message was
 	last      int    // where the last body frame begins in frames, 0: none yet
 	held      uint64 // of Conn.holds
 	discard   bool   // too large: read and refused
@@ -40,8 +43,6 @@ const (
 	// maxGathered is from how many places in queues on a batch is flushed
 	// before the read it came with is at its end: a fanout multiplies it.
 	maxGathered = 1 << 10
-	// bodyStep bounds how far ahead of the received bytes memory is taken.
-	bodyStep = 256 << 10
 )
 
 // publishInPlace handles a basic.publish whose header and body frames follow
@@ -104,8 +105,50 @@ func (ch *channel) beginContent(p *amqp.Publish) {
 	old := ch.content
 	ch.content = content{
 		stage: stageHeader, route: append(old.route[:0], p.Route...), exchange: len(p.Exchange),
-		mandatory: p.Mandatory, frames: old.frames[:0],
+		mandatory: p.Mandatory, usual: old.usual,
 	}
+}
+
+// extend makes room for n bytes more. Memory comes from the registry, twice as
+// much each time, beginning with what the channel's last message took: it is
+// never far ahead of what was received, and a channel that has nothing
+// unfinished has none.
+func (c *Conn) extend(t *content, n int) {
+	need := len(t.frames) + n
+	if need <= cap(t.frames) {
+		return
+	}
+	size := max(windowMin, t.usual)
+	for size < need && size <= windowMax {
+		size *= 2
+	}
+	panes := &c.cfg.Registry.panes
+	if size > windowMax {
+		t.frames = slices.Grow(t.frames, n)
+		panes.put(t.pane)
+		t.pane = nil
+		return
+	}
+	p := panes.get(size)
+	t.frames = append(p.buf[:0], t.frames...)
+	panes.put(t.pane)
+	t.pane = p
+}
+
+// release gives back what a content lies in.
+func (c *Conn) release(t *content) {
+	switch {
+	case t.pane == nil:
+		if len(t.frames) > windowMax {
+			t.usual = windowMax
+		}
+	case len(t.frames) < len(t.pane.buf)/4:
+		t.usual = len(t.pane.buf) / 2
+	default:
+		t.usual = len(t.pane.buf)
+	}
+	c.cfg.Registry.panes.put(t.pane)
+	t.pane, t.frames = nil, nil
 }
 
 // checkHeader checks what a content header announces.
@@ -154,7 +197,8 @@ func (c *Conn) contentHeader(ch *channel, f amqp.Frame) *amqp.Error {
 	t := &ch.content
 	t.stage, t.size, t.got, t.last = stageBody, h.BodySize, 0, 0
 	t.discard = h.BodySize > c.cfg.maxMessage()
-	t.frames = appendFrame(t.frames[:0], amqp.FrameHeader, ch.id, f.Payload)
+	c.extend(t, len(f.Payload)+amqp.FrameOverhead)
+	t.frames = appendFrame(t.frames, amqp.FrameHeader, ch.id, f.Payload)
 	if t.size == 0 {
 		return c.contentDone(ch)
 	}
@@ -171,11 +215,13 @@ func (c *Conn) contentBody(ch *channel, f amqp.Frame) *amqp.Error {
 	t.got += size
 	if !t.discard && c.holds+size > c.cfg.maxHeld() {
 		c.holds -= t.held
-		t.discard, t.held, t.frames = true, 0, nil
+		t.discard, t.held = true, 0
+		c.release(t)
 	}
 	if !t.discard {
 		t.held += size
 		c.holds += size
+		c.extend(t, len(f.Payload)+(1+len(f.Payload)/tinyBody)*amqp.FrameOverhead)
 		t.append(ch.id, f.Payload)
 	}
 	if t.got < t.size {
@@ -214,6 +260,7 @@ func (c *Conn) contentDone(ch *channel) *amqp.Error {
 	t.stage = stageMethod
 	c.holds -= t.held
 	t.held = 0
+	defer c.release(t)
 	switch {
 	case !t.discard:
 	case t.size <= c.cfg.maxMessage():
@@ -227,14 +274,10 @@ func (c *Conn) contentDone(ch *channel) *amqp.Error {
 	if err != nil {
 		return errNoHeader()
 	}
-	e := c.publish(ch, &message{
+	return c.publish(ch, &message{
 		route: t.route, exchange: t.route[1 : 1+t.exchange], key: t.route[2+t.exchange:], mandatory: t.mandatory,
 		header: h, content: t.frames, headerLen: n,
 	})
-	if cap(t.frames) > bodyStep {
-		t.frames = nil
-	}
-	return e
 }
 
 // errHeld refuses a message that is one too many of those begun and not sent, or

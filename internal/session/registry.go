@@ -156,8 +156,7 @@ func (c *Conn) beat(now int64) {
 	}
 	if now-c.received.Load() >= 6*interval {
 		c.log().Warn("missed heartbeats from the client")
-		c.out.close()
-		_ = c.nc.Close()
+		c.cut()
 		return
 	}
 	if now-c.sent.Load() >= interval {
@@ -213,8 +212,7 @@ func (r *Registry) Shutdown(ctx context.Context, reason string) {
 	case <-ctx.Done():
 	}
 	for _, c := range all {
-		c.out.close()
-		_ = c.nc.Close()
+		c.cut()
 	}
 	<-r.empty
 }

@@ -39,6 +39,8 @@ type unacked struct {
 
 	old     []oldDelivery // ascending by tag
 	oldLive int
+
+	late *lateness // nil until something is overdue
 }
 
 type oldDelivery struct {
@@ -53,6 +55,9 @@ const minRing = 16
 func (u *unacked) add(tag uint64, d outstanding) {
 	if u.span == 0 {
 		u.base = tag
+		if u.live == 0 {
+			u.late = nil
+		}
 	}
 	for u.base+uint64(u.span) < tag { //nolint:gosec // a length
 		u.push(outstanding{})
@@ -182,6 +187,9 @@ func (u *unacked) restore(list []oldDelivery) {
 	back := list[:0]
 	for _, d := range list {
 		d.src.live++
+		if u.late != nil && d.tag <= u.late.upTo {
+			u.late.enter(d.tag, &d.outstanding)
+		}
 		if off := d.tag - u.base; u.span > 0 && off < uint64(u.span) {
 			u.ring[(u.head+int(off))&(len(u.ring)-1)] = d.outstanding //nolint:gosec // less than span
 		} else {
@@ -225,13 +233,21 @@ func (u *unacked) trimOld() {
 }
 
 // each yields the outstanding deliveries, ascending by tag.
-func (u *unacked) each(yield func(tag uint64, d *outstanding) bool) {
-	for i := range u.old {
+func (u *unacked) each(yield func(tag uint64, d *outstanding) bool) { u.above(0, yield) }
+
+// above is each of those with tags above one.
+func (u *unacked) above(tag uint64, yield func(tag uint64, d *outstanding) bool) {
+	from, _ := u.findOld(tag + 1)
+	for i := from; i < len(u.old); i++ {
 		if d := &u.old[i]; d.src != nil && !yield(d.tag, &d.outstanding) {
 			return
 		}
 	}
-	for i := range u.span {
+	skip := 0
+	if tag >= u.base {
+		skip = int(min(tag-u.base+1, uint64(u.span))) //nolint:gosec // lengths
+	}
+	for i := skip; i < u.span; i++ {
 		if d := &u.ring[(u.head+i)&(len(u.ring)-1)]; d.src != nil && !yield(u.base+uint64(i), d) {
 			return
 		}

@@ -32,11 +32,23 @@ type holder struct{ cluster, vhost, role string }
 // usages are the usage of the holders that have any; guarded by Registry.mu.
 type usages map[holder]*usage
 
-func (u usages) of(h holder) *usage {
-	if u[h] == nil {
-		u[h] = &usage{}
+// enter counts a connection of h.
+func (u usages) enter(h holder) *usage {
+	of := u[h]
+	if of == nil {
+		of = &usage{}
+		u[h] = of
 	}
-	return u[h]
+	of.connections++
+	return of
+}
+
+// full reports whether h has as many connections as it may, n; -1: any number.
+func (u usages) full(h holder, n int64) bool {
+	if of := u[h]; of != nil {
+		return n >= 0 && of.connections >= n
+	}
+	return n == 0
 }
 
 func (u usages) leave(h holder) {
@@ -55,18 +67,16 @@ func (r *Registry) admit(c *Conn, v *broker.Vhost, enter func()) *amqp.Error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	vhost, role := holder{cluster: v.Ref().Cluster, vhost: v.Ref().Name}, holder{cluster: c.identity.Cluster, role: c.identity.Role}
-	in, by := r.usages.of(vhost), r.usages.of(role)
-	if n := ofVhost.Get(meta.LimitConnections); n >= 0 && in.connections >= n {
+	if n := ofVhost.Get(meta.LimitConnections); r.usages.full(vhost, n) {
 		return amqp.ConnectionErrorf(amqp.CodeNotAllowed, "access to vhost '%s' refused for user '%s': connection limit (%d) is reached",
 			v.Wire(), c.identity.Role, n)
 	}
-	if n := ofRole.Get(meta.LimitConnections); n >= 0 && by.connections >= n {
+	if n := ofRole.Get(meta.LimitConnections); r.usages.full(role, n) {
 		return amqp.ConnectionErrorf(amqp.CodeNotAllowed, "connection refused for user '%s': user connection limit (%d) is reached",
 			c.identity.Role, n)
 	}
-	in.connections++
-	by.connections++
-	c.tenure.role = by
+	r.usages.enter(vhost)
+	c.tenure.role = r.usages.enter(role)
 	c.tenure.watch.Store(1)
 	enter()
 	c.info.ready = true
