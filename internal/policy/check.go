@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -108,6 +109,8 @@ func oneOf(texts ...string) func(any) bool {
 // A pattern is a regular expression that the name has to match somewhere. It is Go's (RE2), hence
 // linear in the length of the name; of what RE2 lacks, one negative look-ahead at the start is
 // understood: the usual "^(?!amq)" means all but those.
+//
+// All that is wrong is said, in RabbitMQ's order: the definition, the kind of object, the pattern.
 func Check(p *Policy) error {
 	switch {
 	case p.Name == "" || len(p.Name) > MaxName || !utf8.ValidString(p.Name):
@@ -115,45 +118,63 @@ func Check(p *Policy) error {
 	case len(p.Pattern) > MaxPattern:
 		return refuse("pattern has %d bytes, the limit is %d", len(p.Pattern), MaxPattern)
 	}
-	if _, err := compile(p.Pattern); err != nil {
-		return refuse("pattern should be regular expression but is invalid: %v", err)
-	}
+	wrong := checkDefinition(p)
 	switch p.ApplyTo {
 	case All, Queues, ClassicQueues, QuorumQueues, Streams, Exchanges:
 	default:
-		return refuse("apply-to '%.80s' unrecognised; should be one of: 'queues', 'classic_queues', 'quorum_queues', "+
-			"'streams', 'exchanges', or 'all'", p.ApplyTo)
+		wrong = append(wrong, fmt.Sprintf("apply-to '%.80s' unrecognised; should be one of: 'queues', 'classic_queues', "+
+			" 'quorum_queues', 'streams', 'exchanges', or 'all'", p.ApplyTo)) // the two blanks are RabbitMQ's
 	}
-	return checkDefinition(p)
+	if _, err := compile(p.Pattern); err != nil {
+		wrong = append(wrong, fmt.Sprintf("pattern should be regular expression but is invalid: %v", err))
+	}
+	if len(wrong) > 0 {
+		return &Error{Text: strings.Join(wrong, "\n")}
+	}
+	return nil
 }
 
-func checkDefinition(p *Policy) error {
+// checkDefinition says what is wrong with a definition: one thing, values first.
+func checkDefinition(p *Policy) []string {
 	if len(p.Definition) == 0 {
-		return refuse("no policy provided")
+		return []string{"no policy provided"}
 	}
 	if len(p.Definition) > MaxDefinition {
-		return refuse("the definition has %d keys, the limit is %d", len(p.Definition), MaxDefinition)
+		return []string{fmt.Sprintf("the definition has %d keys, the limit is %d", len(p.Definition), MaxDefinition)}
 	}
 	known := settings()
 	var unknown []string
+	later := ""
 	for _, key := range p.Definition.keys() {
-		if s, ok := known[key]; !ok || p.Operator && !s.operator {
-			unknown = append(unknown, "{"+term(key)+","+term(p.Definition[key])+"}")
+		s, ok := known[key]
+		v := p.Definition[key]
+		switch {
+		case !ok || p.Operator && !s.operator:
+			unknown = append(unknown, "{"+term(key)+","+term(v)+"}")
+		case !s.valid(v):
+			return []string{fmt.Sprintf("%s is not a valid %s", term(v), s.noun)}
+		case s.later:
+			later = cmp.Or(later, key)
 		}
 	}
-	if unknown != nil {
-		return refuse("[%s] are not recognised policy settings", strings.Join(unknown, ","))
-	}
-	for _, key := range p.Definition.keys() {
-		s, v := known[key], p.Definition[key]
-		if !s.valid(v) {
-			return refuse("%s is not a valid %s", term(v), s.noun)
-		}
-		if s.later {
-			return refuse("policy setting '%s' is not supported yet by this broker", key)
-		}
+	switch {
+	case unknown != nil:
+		return []string{list(unknown) + " are not recognised policy settings"}
+	case later != "":
+		return []string{fmt.Sprintf("policy setting '%s' is not supported yet by this broker", later)}
 	}
 	return nil
+}
+
+// termWidth is what fits in a line of a term, its brackets included.
+const termWidth = 78
+
+// list renders a list of terms as RabbitMQ does: on one line if that is short.
+func list(terms []string) string {
+	if text := "[" + strings.Join(terms, ",") + "]"; len(text) <= termWidth {
+		return text
+	}
+	return "[" + strings.Join(terms, ",\n ") + "]"
 }
 
 // term renders a value as RabbitMQ does in its texts.

@@ -20,6 +20,7 @@ func TestCheck(t *testing.T) {
 		`{}`:                                         "no policy provided",
 		`{"foo": 1}`:                                 `[{<<"foo">>,1}] are not recognised policy settings`,
 		`{"foo": 1, "bar": "x"}`:                     `[{<<"bar">>,<<"x">>},{<<"foo">>,1}] are not recognised policy settings`,
+		`{"foo": 1, "max-length": "x"}`:              `<<"x">> is not a valid maximum length`,
 		`{"max-length": -1}`:                         "-1 is not a valid maximum length",
 		`{"max-length": 1.5}`:                        "1.5 is not a valid maximum length",
 		`{"max-length-bytes": "x"}`:                  `<<"x">> is not a valid maximum length in bytes`,
@@ -43,7 +44,22 @@ func TestCheck(t *testing.T) {
 		{func(p *Policy) { p.Pattern = "(" }, "pattern should be regular expression but is invalid: error parsing regexp: missing closing ): `(`"},
 		{func(p *Policy) { p.Pattern = strings.Repeat("a", 1025) }, "pattern has 1025 bytes, the limit is 1024"},
 		{func(p *Policy) { p.ApplyTo = "sheep" }, "apply-to 'sheep' unrecognised; should be one of: 'queues', 'classic_queues', " +
-			"'quorum_queues', 'streams', 'exchanges', or 'all'"},
+			" 'quorum_queues', 'streams', 'exchanges', or 'all'"},
+		{func(p *Policy) { p.Pattern, p.ApplyTo, p.Definition = "(", "x", Definition{"max-length": int64(-1)} }, "-1 is not a valid maximum length\n" +
+			"apply-to 'x' unrecognised; should be one of: 'queues', 'classic_queues',  'quorum_queues', 'streams', 'exchanges', or 'all'\n" +
+			"pattern should be regular expression but is invalid: error parsing regexp: missing closing ): `(`"},
+		{
+			func(p *Policy) {
+				p.Definition = Definition{"foo": strings.Repeat("a", 20), "bar": strings.Repeat("a", 20)}
+			},
+			`[{<<"bar">>,<<"aaaaaaaaaaaaaaaaaaaa">>},` + "\n" + ` {<<"foo">>,<<"aaaaaaaaaaaaaaaaaaaa">>}] are not recognised policy settings`,
+		},
+		{
+			func(p *Policy) {
+				p.Definition = Definition{"foo": strings.Repeat("a", 19), "bar": strings.Repeat("a", 19)}
+			},
+			`[{<<"bar">>,<<"aaaaaaaaaaaaaaaaaaa">>},{<<"foo">>,<<"aaaaaaaaaaaaaaaaaaa">>}] are not recognised policy settings`,
+		},
 		{func(p *Policy) { p.Name = "" }, "the name of a policy has 1 to 255 bytes of UTF-8, this one has 0 bytes"},
 		{func(p *Policy) {
 			*p = Policy{Name: "p", ApplyTo: All, Operator: true, Definition: Definition{"alternate-exchange": "x"}}

@@ -112,7 +112,10 @@ func (s *State) stopWaiting(c *Consumer) {
 // distribute wakes waiting consumers for ready messages. One that waits alone
 // is only woken and takes what it can. Several are each promised messages in
 // turn, so that who is quicker to wake does not decide who is served.
-func (s *State) distribute(fx *Effects) {
+func (s *State) distribute(fx *Effects) { s.deal(false, fx) }
+
+// deal is distribute; with always, one that waits alone is promised messages too.
+func (s *State) deal(always bool, fx *Effects) {
 	if len(s.waiting) == 0 || s.pool+len(s.returned) == 0 || s.paused {
 		return
 	}
@@ -123,7 +126,7 @@ func (s *State) distribute(fx *Effects) {
 	most := promiseMax
 	if s.limited() { // what a waiting consumer can take is not dropped
 		most = s.pool + len(s.returned)
-	} else if len(s.waiting) == 1 {
+	} else if len(s.waiting) == 1 && !always {
 		c := s.waiting[0]
 		if !s.may(c) {
 			return

@@ -400,7 +400,8 @@ func (s *State) Reject(c *Consumer, seqs []uint64, fx *Effects) {
 // redelivered. Failed says that their consumer could not cope with them: of
 // those for which that was once too often dies what comes back, and what has
 // expired by now, in Unix milliseconds, is not given to others. For messages
-// taken by Get, c is nil.
+// taken by Get, c is nil. What comes back from a consumer that had no room goes
+// to one that waits: with RabbitMQ the room is there a moment later.
 func (s *State) Return(c *Consumer, seqs []uint64, failed bool, now int64, fx *Effects) {
 	n := 0
 	for _, seq := range seqs {
@@ -420,18 +421,24 @@ func (s *State) Return(c *Consumer, seqs []uint64, failed bool, now int64, fx *E
 		s.giveBack(seq)
 	}
 	s.unacked -= n
-	s.credit(c, n, fx)
+	full := c != nil && !c.gone && !c.able() && !s.set.Single && len(s.waiting) > 0
+	if !full {
+		s.credit(c, n, fx)
+	}
 	s.order()
 	s.succeed(c, fx)
 	if s.slots.calendar.used && s.slots.due() <= now {
 		s.Expire(now, fx)
 	}
 	if s.set.ReturnsFirst { // as RabbitMQ's two types do it
-		s.distribute(fx)
+		s.deal(full, fx)
 		s.dropHead(fx)
 	} else {
 		s.dropHead(fx)
-		s.distribute(fx)
+		s.deal(full, fx)
+	}
+	if full {
+		s.credit(c, n, fx)
 	}
 }
 

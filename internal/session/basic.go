@@ -165,6 +165,7 @@ func (c *Conn) get(ch *channel, m *amqp.BasicGet) *amqp.Error {
 		ch.unacked.add(ch.lastTag, outstanding{ch.getter, d.Seq, c.stampNow().of(1)})
 	}
 	tag := ch.lastTag
+	ch.ahead = true
 	ch.did.Fetched(&d, m.NoAck)
 	c.sendHeld()
 	c.out.add(func(b []byte) []byte {

@@ -25,6 +25,7 @@ type channel struct {
 	mu        sync.Mutex // guards what follows
 	closed    bool
 	lastTag   uint64 // delivery tag
+	ahead     bool   // what has it may still be in the outbox
 	unacked   unacked
 	void      []uint64    // tags of deliveries that were taken back
 	voidMixed bool        // they are not in order

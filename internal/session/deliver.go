@@ -192,7 +192,10 @@ func (c *Conn) pullOne(w *writer, k *consumer) bool {
 			return false
 		}
 	}
-	w.taken = k.Take(limit, writeHigh-w.size(), w.taken[:0])
+	if ch.ahead { // delivery tags come in their order
+		w.buf, ch.ahead = c.out.rest(w.buf), false
+	}
+	w.taken = k.Take(limit, max(1, writeHigh-w.size()), w.taken[:0]) // with no room at all nobody would wake it
 	var at stamp
 	sample := -1
 	if !k.NoAck {

@@ -156,6 +156,16 @@ func (o *outbox) take(buf []byte, runnable []*consumer) ([]byte, []*consumer) {
 	return buf, runnable
 }
 
+// rest appends the waiting frames to the writer's buffer.
+func (o *outbox) rest(buf []byte) []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	buf = append(buf, o.buf...)
+	o.buf = o.buf[:0]
+	o.room.Signal()
+	return buf
+}
+
 // wait blocks the reader while the client does not take its answers.
 func (o *outbox) wait() {
 	o.mu.Lock()

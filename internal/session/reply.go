@@ -43,6 +43,7 @@ func (r *replyConsumer) Reply(m *broker.Message) {
 		c.log().Debug("answer dropped: the requester does not read", slog.String("user", c.identity.Role))
 		return
 	}
+	ch.ahead = true
 	ch.did.DeliveredNow++
 }
 

@@ -35,21 +35,8 @@ const (
 // RabbitMQ at RABBITMQ (host:port; its HTTP API at RABBITMQ_API).
 func TestDifferential(t *testing.T) {
 	t.Parallel()
-	address := os.Getenv("RABBITMQ")
-	if address == "" {
-		t.Skip("RABBITMQ is not set: host:port of a RabbitMQ 4.3 to compare with")
-	}
-	w := warrentest.Start(t)
-	warren := &broker{name: "Warren", amqp: w.Listen(), http: func(method, path, body string) (int, string) {
-		status, answer := w.Manage(method, path, body)
-		return status, reason([]byte(answer))
-	}}
-	rabbit := &broker{name: "RabbitMQ", amqp: address, http: overHTTP("http://" + os.Getenv("RABBITMQ_API"))}
-	for _, b := range []*broker{warren, rabbit} {
-		b.ownVhost(t)
-	}
+	c := compared(t)
 	list := seeds(t)
-	c := &comparison{warren: warren, rabbit: rabbit, found: map[string][]uint64{}, explained: map[string]int{}}
 	if os.Getenv("SEED") == "" {
 		for i, s := range byHand() {
 			// Of one connection RabbitMQ would remember what type a queue had.
@@ -70,6 +57,25 @@ func TestDifferential(t *testing.T) {
 	for _, name := range slices.Sorted(keys(c.found)) {
 		t.Logf("%4d  %s  seeds %v", len(c.found[name]), name, c.found[name][:min(6, len(c.found[name]))])
 	}
+}
+
+// compared returns the two brokers, with nothing compared yet.
+func compared(t *testing.T) *comparison {
+	t.Helper()
+	address := os.Getenv("RABBITMQ")
+	if address == "" {
+		t.Skip("RABBITMQ is not set: host:port of a RabbitMQ 4.3 to compare with")
+	}
+	w := warrentest.Start(t)
+	warren := &broker{name: "Warren", amqp: w.Listen(), http: func(method, path, body string) (int, string) {
+		status, answer := w.Manage(method, path, body)
+		return status, reason([]byte(answer))
+	}}
+	rabbit := &broker{name: "RabbitMQ", amqp: address, http: overHTTP("http://" + os.Getenv("RABBITMQ_API"))}
+	for _, b := range []*broker{warren, rabbit} {
+		b.ownVhost(t)
+	}
+	return &comparison{warren: warren, rabbit: rabbit, found: map[string][]uint64{}, explained: map[string]int{}}
 }
 
 // ownVhost makes a vhost for this run.

@@ -1,6 +1,7 @@
 package differential_test
 
 import (
+	"math/bits"
 	"regexp"
 	"slices"
 	"strings"
@@ -74,6 +75,20 @@ func (d *difference) explain(s *script) string {
 		return "RabbitMQ fails inside"
 	case d.op != nil && strings.Contains(d.op.String(), "basic.recover") && sorted(d.warren) == sorted(d.rabbit):
 		return "basic.recover of what several consumers have"
+	case s.binds(":timestamp:") && strings.Contains(d.warren+d.rabbit, "Headers={"):
+		return "timestamps of headers exchanges"
+	case s.binds(":array:[]", ":table:{}") && strings.Contains(d.warren+d.rabbit, "Headers={"):
+		return "empty tables and arrays of headers exchanges"
+	case d.turns():
+		return "which idle consumer is next after messages came back"
+	case d.closing():
+		return "a channel that closes gets what another queue of it lets go"
+	case s.quorum() && s.getsAndConsumes() && sorted(d.warren) == sorted(d.rabbit):
+		return "the order in which a quorum queue gets back what a consumer and basic.get had"
+	case s.limitsByPolicy() && withoutTally(d.warren) == withoutTally(d.rabbit):
+		return "delivery-limit on classic queues"
+	case s.expires() && s.argument("x-max-length"):
+		return "expired messages behind others take room"
 	case s.expires() && counts.ReplaceAllString(w, "") == counts.ReplaceAllString(r, ""):
 		return "expired messages behind others count as ready"
 	}
@@ -93,10 +108,95 @@ func (d *difference) toOthers(s *script) bool {
 	if d.op == nil && s.quorum() && sorted(tallies.ReplaceAllString(d.warren, "")) == sorted(tallies.ReplaceAllString(d.rabbit, "")) {
 		return true // it was counted, and came back later
 	}
+	if d.op == nil && s.neighbours() {
+		if s.argument("x-delivery-limit") || sorted(tallies.ReplaceAllString(d.warren, "")) == sorted(tallies.ReplaceAllString(d.rabbit, "")) {
+			return true
+		}
+	}
 	if d.op == nil && len(rabbit) == 0 && s.has(func(o op) bool { c, ok := o.do.(*amqp.BasicConsume); return ok && c.NoAck }) {
 		return all(warren, "basic.get-ok", "Redelivered=true")
 	}
-	return strings.Contains(d.warren, "connection.close") && len(warren) == 0 && all(rabbit, "basic.deliver", "Redelivered=true")
+	if !strings.Contains(d.warren, "connection.close") {
+		return false
+	}
+	return all(warren, "basic.deliver", "Redelivered=true") && all(rabbit, "basic.deliver", "Redelivered=true")
+}
+
+// turns reports whether the difference is the consumer of new messages alone, behind messages that came back.
+func (d *difference) turns() bool {
+	if d.op == nil || !strings.Contains(strings.Join(d.all[0][:d.at], ""), "Redelivered=true") {
+		return false
+	}
+	return sorted(whose.ReplaceAllString(d.warren, "")) == sorted(whose.ReplaceAllString(d.rabbit, ""))
+}
+
+// closing reports whether RabbitMQ delivered dead letters to a channel that was about to close.
+func (d *difference) closing() bool {
+	if d.op == nil {
+		return false
+	}
+	m, ok := d.op.do.(*amqp.ChannelClose)
+	warren, rabbit := d.only()
+	return ok && m.ReplyCode == 200 && len(warren) == 0 && !slices.ContainsFunc(rabbit, func(line string) bool {
+		return !strings.Contains(line, "basic.deliver") || !strings.Contains(line, "x-death")
+	})
+}
+
+// binds reports whether a binding of the script has arguments with one of the texts.
+func (s *script) binds(texts ...string) bool {
+	return s.has(func(o op) bool {
+		var args string
+		switch m := o.do.(type) {
+		case *amqp.QueueBind:
+			args = describe(m)
+		case *amqp.ExchangeBind:
+			args = describe(m)
+		}
+		return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(args, text) })
+	})
+}
+
+// neighbours reports whether a connection of the script consumes on two channels, or consumes on one and gets on another.
+func (s *script) neighbours() bool {
+	var channels [2][2]int // by connection: consuming and getting channels, as bits
+	for _, o := range s.ops {
+		switch o.do.(type) {
+		case *amqp.BasicConsume:
+			channels[o.conn][0] |= 1 << o.channel
+		case *amqp.BasicGet:
+			channels[o.conn][1] |= 1 << o.channel
+		}
+	}
+	return slices.ContainsFunc(channels[:], func(c [2]int) bool { return bits.OnesCount(uint(c[0]|c[1])) > 1 && c[0] > 0 })
+}
+
+// getsAndConsumes reports whether a channel of the script does both.
+func (s *script) getsAndConsumes() bool {
+	return slices.ContainsFunc(s.ops, func(o op) bool {
+		_, consumes := o.do.(*amqp.BasicConsume)
+		return consumes && s.has(func(p op) bool {
+			_, gets := p.do.(*amqp.BasicGet)
+			return gets && p.conn == o.conn && p.channel == o.channel
+		})
+	})
+}
+
+// limitsByPolicy reports whether a policy of the script sets a delivery limit.
+func (s *script) limitsByPolicy() bool {
+	return s.has(func(o op) bool { m, ok := o.do.(manage); return ok && strings.Contains(m.body, "delivery-limit") })
+}
+
+// withoutTally leaves out what Warren says of how often a message of a classic queue was delivered.
+func withoutTally(text string) string {
+	return strings.ReplaceAll(withoutTallies(text), " Headers={}", "")
+}
+
+// argument reports whether a queue of the script has an argument.
+func (s *script) argument(name string) bool {
+	return s.has(func(o op) bool {
+		d, ok := o.do.(*amqp.QueueDeclare)
+		return ok && strings.Contains(describe(d), name)
+	})
 }
 
 // only returns the lines that one side alone has, how many messages are left in
@@ -135,8 +235,9 @@ func (s *script) bcc() bool {
 
 var (
 	counts    = regexp.MustCompile(` MessageCount=\d+`)
-	tallies   = regexp.MustCompile(` MessageCount=\d+|x-(acquired|delivery)-count:long:\d+|Redelivered=true`)
+	tallies   = regexp.MustCompile(` MessageCount=\d+|x-(acquired|delivery)-count:long:\d+| Redelivered=true`)
 	tally     = regexp.MustCompile(`x-(acquired|delivery)-count:long:\d+(, )?`)
+	whose     = regexp.MustCompile(`\d/\d basic.deliver ConsumerTag="[^"]*"`)
 	consumers = regexp.MustCompile(` ConsumerCount=\d+`)
 )
 

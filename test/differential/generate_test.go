@@ -17,6 +17,7 @@ type generator struct {
 	expire int  // of the script's messages, ms; 0: they do not
 	timed  bool // something expires: time passes between the steps
 	quorum bool // the script's durable queues are
+	theme  *theme
 }
 
 // settled is the time after which what expires has expired.
@@ -35,8 +36,13 @@ func generate(seed uint64) *script {
 	}
 	g.quorum = g.chance(6)
 	g.prepare()
+	g.choose()
 	for range 6 + g.IntN(14) {
-		g.step()
+		if g.theme != nil && g.chance(75) {
+			g.theme.step(g)
+		} else {
+			g.step()
+		}
 	}
 	return s
 }
