@@ -122,6 +122,7 @@ func serve(ctx context.Context, env *Env, c *config.Config, read func() (config.
 		return errors.Join(err, s.Close(ctx))
 	}
 	failed := ls.serve(s)
+	flush() // who waits for the node may read it there
 	if err = greet(env.Stdout, s, c, ls, demo); err == nil {
 		again := &reloader{read: read, running: *c, level: level, log: log, manager: manager}
 		err = again.wait(ctx, failed, broken)

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -70,6 +71,9 @@ func (l *loader) load(f *found) (err error) {
 
 // whole reads what may be the log's of a segment.
 func (l *loader) whole(f *found) error {
+	if f.end == lastEnd {
+		return f.fill()
+	}
 	size := f.size
 	if f.end >= 0 {
 		size = min(size, f.end) // nothing behind it is the log's
@@ -82,9 +86,38 @@ func (l *loader) whole(f *found) error {
 	if int64(cap(buf)) < size {
 		buf = make([]byte, f.size)
 	}
-	f.data = buf[:size]
+	f.data, f.filled = buf[:size], size
 	if _, err := f.file.ReadAt(f.data, 0); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read segment %016x: %w", f.id, err)
+	}
+	return nil
+}
+
+// fillStep is how much of the last segment is read at once.
+const fillStep = 256 << 10
+
+// fill reads all of the last segment, most of which may never have been written: memory is not taken for what is
+// zero.
+func (f *found) fill() error {
+	f.data = make([]byte, f.size)
+	var nothing, scratch [fillStep]byte
+	written := true // what lies before
+	for at := int64(0); at < f.size; at += fillStep {
+		to := f.data[at:min(at+fillStep, f.size)]
+		b := to
+		if !written {
+			b = scratch[:len(to)]
+		}
+		if _, err := f.file.ReadAt(b, at); err != nil && !errors.Is(err, io.EOF) {
+			return fmt.Errorf("read segment %016x: %w", f.id, err)
+		}
+		was := written
+		if written = !bytes.Equal(b, nothing[:len(b)]); written {
+			f.filled = at + int64(len(to))
+			if !was {
+				copy(to, b)
+			}
+		}
 	}
 	return nil
 }

@@ -122,6 +122,7 @@ type found struct {
 	digest   *digest
 	stored   bool   // digest was beside it
 	data     []byte // while it is scanned
+	filled   int64  // behind it data is zero
 	prev     before // end is unknownEnd when the header is damaged
 	end      int64  // of its frames; lastEnd, unknownEnd
 	headless bool
@@ -278,9 +279,8 @@ func (j *Journal) read(id uint64, last bool) (*found, error) {
 	}
 	f.prev, f.headless = before{end: unknownEnd}, true
 	if last {
-		f.data = make([]byte, size)
-		if _, err := file.ReadAt(f.data, 0); err != nil && !errors.Is(err, io.EOF) {
-			return nil, errors.Join(fmt.Errorf("read segment %016x: %w", id, err), file.Close())
+		if err := f.fill(); err != nil {
+			return nil, errors.Join(err, file.Close())
 		}
 		if f.resume(0, size, true) < 0 {
 			return nil, file.Close()
@@ -403,8 +403,8 @@ func (f *found) torn(end int64) int64 {
 func (f *found) frames(from, limit int64, visit func(from, to, synced int64) bool) {
 	var mark [4]byte
 	binary.LittleEndian.PutUint32(mark[:], frameMagic)
-	for from < limit {
-		i := bytes.Index(f.data[from:limit], mark[:])
+	for from < min(limit, f.filled) {
+		i := bytes.Index(f.data[from:min(limit, f.filled)], mark[:])
 		if i < 0 {
 			return
 		}

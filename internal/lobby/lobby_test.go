@@ -169,6 +169,23 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+// TestNoDelay: an answer is not kept back until the client has confirmed the one before.
+func TestNoDelay(t *testing.T) {
+	t.Parallel()
+	set := make(chan int, 1)
+	h := open(t, 1, func(c *Conn) func() {
+		_ = rawConn{c}.Control(func(fd uintptr) {
+			on, _ := syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_NODELAY)
+			set <- on
+		})
+		return nil
+	})
+	h.dial(t)
+	if on := <-set; on == 0 {
+		t.Error("TCP_NODELAY is not set")
+	}
+}
+
 // TestDeadline: a deadline ends the wait of a young connection and of one that has left, and one that is
 // taken back does not.
 func TestDeadline(t *testing.T) {
