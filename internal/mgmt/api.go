@@ -74,6 +74,7 @@ type API struct {
 
 	source   *metrics.Source
 	attempts attempts
+	shares   shares
 	past     nodeHistory
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/listing"
 	"github.com/warrenmq/warren/internal/queue"
 )
 
@@ -189,25 +190,7 @@ func (a *API) getMessages(c *call) (any, error) {
 	if in.Count < 1 || in.Count > maxGet {
 		return nil, errBad("count must be between 1 and %d", maxGet)
 	}
-	list := []messageView{}
-	var seqs []uint64
-	for bytes := 0; len(list) < int(in.Count) && bytes < maxGetBytes; {
-		_, d, left, ok, e := v.Get(c.actor(v), q.Name, false, nil)
-		if e != nil {
-			err = e
-		}
-		if !ok {
-			break
-		}
-		seqs = append(seqs, d.Seq)
-		w, bad := newMessageView(&d, left, int(in.Truncate), in.Encoding == "base64")
-		if bad != nil {
-			err = bad
-			break
-		}
-		bytes += len(w.Payload)
-		list = append(list, w)
-	}
+	list, seqs, err := c.gather(v, q, &in)
 	switch {
 	case in.AckMode == "reject_requeue_true" && err == nil:
 		q.Fail(nil, seqs)
@@ -218,5 +201,36 @@ func (a *API) getMessages(c *call) (any, error) {
 	default:
 		q.Settle(nil, seqs)
 	}
-	return list, err
+	if err != nil {
+		return nil, err
+	}
+	return listing.Stream{Len: len(list), At: func(i int) any { return list[i] }}, nil
+}
+
+// gather gets as many messages as are asked for and there is memory for.
+func (c *call) gather(v *broker.Vhost, q *broker.Queue, in *getRequest) (list []messageView, seqs []uint64, err error) {
+	for bytes := 0; len(list) < int(in.Count) && bytes < maxGetBytes; {
+		_, d, left, ok, e := v.Get(c.actor(v), q.Name, false, nil)
+		if e != nil {
+			err = e
+		}
+		if !ok {
+			break
+		}
+		seqs = append(seqs, d.Seq)
+		if busy := c.take(int64(len(d.Image))); busy != nil {
+			if len(list) == 0 {
+				return nil, seqs, busy
+			}
+			q.Return(nil, seqs[len(list):])
+			return list, seqs[:len(list)], nil
+		}
+		w, bad := newMessageView(&d, left, int(in.Truncate), in.Encoding == "base64")
+		if bad != nil {
+			return nil, seqs, bad
+		}
+		bytes += len(w.Payload)
+		list = append(list, w)
+	}
+	return list, seqs, err
 }
