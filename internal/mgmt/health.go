@@ -192,7 +192,7 @@ func (a *API) aliveness(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := publishOne(v, &m); err != nil {
+	if _, err := a.publishOne(v, &m); err != nil {
 		return nil, err
 	}
 	_, _, _, ok, e := v.Get(actor, q.Name, true, nil)

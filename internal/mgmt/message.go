@@ -2,6 +2,7 @@ package mgmt
 
 import (
 	"encoding/base64"
+	"net/http"
 	"unicode/utf8"
 
 	"github.com/warrenmq/warren/amqp"
@@ -76,6 +77,9 @@ func (a *API) publish(c *call) (any, error) {
 			return nil, errBad("payload is not base64")
 		}
 	}
+	if most := a.MaxMessageSize; most > 0 && len(body) > most {
+		return nil, errBad("message size %d is larger than configured max size %d", len(body), most)
+	}
 	name := c.exchangeName()
 	if e := v.Check(c.actor(v), auth.Write, broker.KindExchange, name); e != nil {
 		return nil, e
@@ -88,7 +92,7 @@ func (a *API) publish(c *call) (any, error) {
 	if err := c.mayPublish(v, &m, in.Properties.UserID); err != nil {
 		return nil, err
 	}
-	routed, err := publishOne(v, &m)
+	routed, err := a.publishOne(v, &m)
 	return map[string]bool{"routed": routed}, err
 }
 
@@ -109,8 +113,12 @@ func (c *call) mayPublish(v *broker.Vhost, m *broker.Message, user string) error
 }
 
 // publishOne publishes a message and waits until it is on stable storage if it
-// must be.
-func publishOne(v *broker.Vhost, m *broker.Message) (bool, error) {
+// must be. While the node holds its publishers back it refuses: who waits here
+// would take memory with the message.
+func (a *API) publishOne(v *broker.Vhost, m *broker.Message) (bool, error) {
+	if reason := a.Broker.Blocked(); reason != "" {
+		return false, &statusError{http.StatusServiceUnavailable, "blocked", "publishers are held back: the node is " + reason}
+	}
 	p := v.NewPublisher()
 	n, e := p.Publish(m)
 	if e != nil {
