@@ -11,6 +11,7 @@ import (
 	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/broker"
 	"github.com/warrenmq/warren/internal/meta"
+	"github.com/warrenmq/warren/internal/metrics"
 	"github.com/warrenmq/warren/internal/session"
 )
 
@@ -108,5 +109,20 @@ func TestPublishHeldBack(t *testing.T) {
 	}
 	if code, text := publish(400_000); code != 200 {
 		t.Errorf("when there is room again: %d %s", code, text)
+	}
+}
+
+// TestCertificatesFarOff: what ends within any time that may be asked for is
+// told.
+func TestCertificatesFarOff(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.Certificates = func() []metrics.Certificate {
+		return []metrics.Certificate{{File: "cert.pem", Until: time.Now().Add(time.Hour)}}
+	}
+	for _, within := range []string{"1/days", "1/months", "292/years", "1000/years"} {
+		if code, text, _ := n.do(t, "guest", "guest", "GET", "/api/health/checks/certificate-expiration/"+within, ""); code != 503 {
+			t.Errorf("%s: %d %s", within, code, text)
+		}
 	}
 }
