@@ -31,7 +31,11 @@ func (c *client) show(t table) error {
 		return writeYAML(w, t.value)
 	case "name":
 		for _, r := range t.rows {
-			if _, err := fmt.Fprintln(w, r[0]); err != nil {
+			name := r[0]
+			if isTerminal(w) {
+				name = strings.Map(printable, name)
+			}
+			if _, err := fmt.Fprintln(w, name); err != nil {
 				return err
 			}
 		}
@@ -42,7 +46,11 @@ func (c *client) show(t table) error {
 		if i == 0 && len(t.rows) == 0 {
 			break
 		}
-		if _, err := fmt.Fprintln(tw, strings.Join(r, "\t")); err != nil {
+		cells := make([]string, len(r))
+		for i := range r {
+			cells[i] = strings.Map(printable, r[i])
+		}
+		if _, err := fmt.Fprintln(tw, strings.Join(cells, "\t")); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 )
@@ -82,12 +83,21 @@ func cell(v any) string {
 	return string(b)
 }
 
-// printable replaces what would upset a terminal.
+// printable replaces what would upset a terminal, or show a text as another:
+// names are whatever a tenant has chosen.
 func printable(r rune) rune {
-	if r < ' ' || r == 0x7f {
+	if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
 		return '·'
 	}
 	return r
+}
+
+// printableLines is printable for a text of several lines.
+func printableLines(r rune) rune {
+	if r == '\n' || r == '\t' {
+		return r
+	}
+	return printable(r)
 }
 
 // route returns the path of a request, once it is known where.

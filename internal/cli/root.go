@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -38,7 +39,7 @@ func Run(ctx context.Context, env Env) int {
 	if err == nil {
 		return exitDone
 	}
-	_, _ = fmt.Fprintln(env.Stderr, "warren: "+err.Error())
+	_, _ = fmt.Fprintln(env.Stderr, "warren: "+strings.Map(printableLines, err.Error()))
 	if _, ok := errors.AsType[usageError](err); ok {
 		_, _ = fmt.Fprintln(env.Stderr, "Run 'warren --help' for the commands, or add --help to one of them.")
 		return exitUsage

@@ -47,6 +47,9 @@ type Options struct {
 	Listeners func() []Listener
 	// MaxConnections is the node's limit; 0: none.
 	MaxConnections int
+	// MaxMessageSize bounds a message's body, in bytes; 0: nothing else does but
+	// that of the request.
+	MaxMessageSize int
 	// Ready tells whether the node serves; nil: it does.
 	Ready func() bool
 	// Certificates tells when those of TLS end; nil: there are none.
@@ -74,6 +77,7 @@ type API struct {
 
 	source   *metrics.Source
 	attempts attempts
+	shares   shares
 	past     nodeHistory
 }
 

@@ -37,6 +37,7 @@ type call struct {
 	req    *http.Request
 	header http.Header       // of the answer
 	values map[string]string // of the names in the path
+	large  int64             // bytes that it took
 }
 
 // value is a named part of the path.
@@ -119,6 +120,13 @@ func (a *API) serve(
 	c := &call{caller: &who, api: a, req: req, header: w.Header(), values: make(map[string]string, len(values))}
 	for i, name := range r.names() {
 		c.values[name] = values[i]
+	}
+	if !c.owner {
+		if !a.shares.enter(who.identity.Cluster) {
+			writeError(w, errBusy("the cluster has %d requests in progress", maxRequests))
+			return
+		}
+		defer func() { a.shares.leave(who.identity.Cluster, c.large) }()
 	}
 	req.Body = http.MaxBytesReader(w, req.Body, maxDefinitions)
 	if err := c.allowed(r.need); err != nil {
@@ -255,7 +263,24 @@ func (c *call) user() string {
 // read decodes the request's body; an empty one leaves v as it is.
 func (c *call) read(v any) error { return c.readUpTo(v, maxBody) }
 
-func (c *call) readUpTo(v any, most int64) error { return decodeUpTo(c.req.Body, v, most) }
+func (c *call) readUpTo(v any, most int64) error {
+	if err := c.takeBody(most); err != nil {
+		return err
+	}
+	return decodeUpTo(c.req.Body, v, most)
+}
+
+// takeBody takes what the body of a request needs that may have most bytes.
+func (c *call) takeBody(most int64) error {
+	n := most
+	if c.req.ContentLength >= 0 {
+		n = min(most, c.req.ContentLength)
+	}
+	if n <= maxBody {
+		return nil
+	}
+	return c.take(n)
+}
 
 func decodeUpTo(r io.Reader, v any, most int64) error {
 	b, err := io.ReadAll(io.LimitReader(r, most+1))

@@ -13,8 +13,12 @@ import (
 	"github.com/warrenmq/warren/internal/meta"
 )
 
-// maxDefinitions bounds a file of definitions, in bytes.
-const maxDefinitions = 256 << 20
+// maxDefinitions bounds a file of definitions, in bytes, and
+// maxVhostDefinitions one that a cluster's administrator sends.
+const (
+	maxDefinitions      = 256 << 20
+	maxVhostDefinitions = 64 << 20
+)
 
 func (a *API) definitionRoutes() []route {
 	return []route{
@@ -264,10 +268,17 @@ func (a *API) exportObjects(d *definitions, v *broker.Vhost, name string) {
 // readDefinitions reads a file of definitions: the body, or the part of a form
 // called file.
 func (c *call) readDefinitions() (*definitions, error) {
+	most := int64(maxVhostDefinitions)
+	if c.installation() {
+		most = maxDefinitions
+	}
+	if err := c.takeBody(most); err != nil {
+		return nil, err
+	}
 	d := &definitions{}
 	kind, params, _ := mime.ParseMediaType(c.req.Header.Get("Content-Type")) // without one it is JSON
 	if kind != "multipart/form-data" {
-		return d, decodeDefinitions(c.req.Body, d)
+		return d, decodeDefinitions(c.req.Body, d, most)
 	}
 	form := multipart.NewReader(c.req.Body, params["boundary"])
 	for {
@@ -279,15 +290,15 @@ func (c *call) readDefinitions() (*definitions, error) {
 			return nil, errBad("the form cannot be read: %v", err)
 		}
 		if part.FormName() == "file" {
-			return d, decodeDefinitions(part, d)
+			return d, decodeDefinitions(part, d, most)
 		}
 	}
 }
 
 // decodeDefinitions says more of what is wrong with a file than RabbitMQ does.
-func decodeDefinitions(r io.Reader, d *definitions) error {
+func decodeDefinitions(r io.Reader, d *definitions, most int64) error {
 	var text json.RawMessage
-	if err := decodeUpTo(r, &text, maxDefinitions); err != nil {
+	if err := decodeUpTo(r, &text, most); err != nil {
 		return err
 	}
 	if len(text) == 0 {

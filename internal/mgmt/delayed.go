@@ -8,10 +8,11 @@ import (
 	"github.com/warrenmq/warren/internal/broker"
 )
 
-// How many waiting messages a page shows.
+// How many waiting messages a page shows, and how many bytes of them.
 const (
 	pendingPage    = 100
 	maxPendingPage = 1000
+	pendingBytes   = 4 << 20
 )
 
 func (a *API) delayedRoutes() []route {
@@ -58,7 +59,10 @@ func (a *API) listPending(c *call) (any, error) {
 			return nil, errBad("limit has to be from 1 to %d, not %.40q", maxPendingPage, s)
 		}
 	}
-	list, next, refused := v.ListPending(c.actor(v), x.Name, from, most, maxGetBytes)
+	if err := c.take(pendingBytes); err != nil {
+		return nil, err
+	}
+	list, next, refused := v.ListPending(c.actor(v), x.Name, from, most, pendingBytes)
 	if refused != nil {
 		return nil, refused
 	}

@@ -112,8 +112,7 @@ func (a *API) protocolListener(c *call) (any, error) {
 // certificateExpiration fails when a certificate ends within a time: one that
 // the node shows, or one that verifies clients.
 func (a *API) certificateExpiration(c *call) (any, error) {
-	const day = 24 * time.Hour
-	units := map[string]time.Duration{"days": day, "weeks": 7 * day, "months": 30 * day, "years": 365 * day}
+	units := map[string]int{"days": 1, "weeks": 7, "months": 30, "years": 365}
 	unit, ok := units[c.value("unit")]
 	if !ok {
 		return nil, errBad("Time unit not recognised. Supported units: days, weeks, months, years.")
@@ -127,7 +126,7 @@ func (a *API) certificateExpiration(c *call) (any, error) {
 	}
 	var ending []map[string]any
 	for _, c := range a.Certificates() {
-		if !c.Until.Before(a.Now().Add(time.Duration(n) * unit)) {
+		if !c.Until.Before(a.Now().AddDate(0, 0, n*unit)) {
 			continue
 		}
 		name := "certfile"
@@ -192,7 +191,7 @@ func (a *API) aliveness(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := publishOne(v, &m); err != nil {
+	if _, err := a.publishOne(v, &m); err != nil {
 		return nil, err
 	}
 	_, _, _, ok, e := v.Get(actor, q.Name, true, nil)

@@ -97,7 +97,7 @@ func (a *API) importAll(c *call) (any, error) {
 // was changed or left out; refused objects are an error.
 func (a *API) Load(r io.Reader) (notes []string, err error) {
 	d := &definitions{}
-	if err := decodeDefinitions(r, d); err != nil {
+	if err := decodeDefinitions(r, d, maxDefinitions); err != nil {
 		return nil, err
 	}
 	m := &importer{api: a, call: &call{caller: &caller{owner: true}, api: a}}

@@ -2,11 +2,13 @@ package mgmt
 
 import (
 	"encoding/base64"
+	"net/http"
 	"unicode/utf8"
 
 	"github.com/warrenmq/warren/amqp"
 	"github.com/warrenmq/warren/internal/auth"
 	"github.com/warrenmq/warren/internal/broker"
+	"github.com/warrenmq/warren/internal/listing"
 	"github.com/warrenmq/warren/internal/queue"
 )
 
@@ -75,6 +77,9 @@ func (a *API) publish(c *call) (any, error) {
 			return nil, errBad("payload is not base64")
 		}
 	}
+	if most := a.MaxMessageSize; most > 0 && len(body) > most {
+		return nil, errBad("message size %d is larger than configured max size %d", len(body), most)
+	}
 	name := c.exchangeName()
 	if e := v.Check(c.actor(v), auth.Write, broker.KindExchange, name); e != nil {
 		return nil, e
@@ -87,7 +92,7 @@ func (a *API) publish(c *call) (any, error) {
 	if err := c.mayPublish(v, &m, in.Properties.UserID); err != nil {
 		return nil, err
 	}
-	routed, err := publishOne(v, &m)
+	routed, err := a.publishOne(v, &m)
 	return map[string]bool{"routed": routed}, err
 }
 
@@ -108,8 +113,12 @@ func (c *call) mayPublish(v *broker.Vhost, m *broker.Message, user string) error
 }
 
 // publishOne publishes a message and waits until it is on stable storage if it
-// must be.
-func publishOne(v *broker.Vhost, m *broker.Message) (bool, error) {
+// must be. While the node holds its publishers back it refuses: who waits here
+// would take memory with the message.
+func (a *API) publishOne(v *broker.Vhost, m *broker.Message) (bool, error) {
+	if reason := a.Broker.Blocked(); reason != "" {
+		return false, &statusError{http.StatusServiceUnavailable, "blocked", "publishers are held back: the node is " + reason}
+	}
 	p := v.NewPublisher()
 	n, e := p.Publish(m)
 	if e != nil {
@@ -189,25 +198,7 @@ func (a *API) getMessages(c *call) (any, error) {
 	if in.Count < 1 || in.Count > maxGet {
 		return nil, errBad("count must be between 1 and %d", maxGet)
 	}
-	list := []messageView{}
-	var seqs []uint64
-	for bytes := 0; len(list) < int(in.Count) && bytes < maxGetBytes; {
-		_, d, left, ok, e := v.Get(c.actor(v), q.Name, false, nil)
-		if e != nil {
-			err = e
-		}
-		if !ok {
-			break
-		}
-		seqs = append(seqs, d.Seq)
-		w, bad := newMessageView(&d, left, int(in.Truncate), in.Encoding == "base64")
-		if bad != nil {
-			err = bad
-			break
-		}
-		bytes += len(w.Payload)
-		list = append(list, w)
-	}
+	list, seqs, err := c.gather(v, q, &in)
 	switch {
 	case in.AckMode == "reject_requeue_true" && err == nil:
 		q.Fail(nil, seqs)
@@ -218,5 +209,36 @@ func (a *API) getMessages(c *call) (any, error) {
 	default:
 		q.Settle(nil, seqs)
 	}
-	return list, err
+	if err != nil {
+		return nil, err
+	}
+	return listing.Stream{Len: len(list), At: func(i int) any { return list[i] }}, nil
+}
+
+// gather gets as many messages as are asked for and there is memory for.
+func (c *call) gather(v *broker.Vhost, q *broker.Queue, in *getRequest) (list []messageView, seqs []uint64, err error) {
+	for bytes := 0; len(list) < int(in.Count) && bytes < maxGetBytes; {
+		_, d, left, ok, e := v.Get(c.actor(v), q.Name, false, nil)
+		if e != nil {
+			err = e
+		}
+		if !ok {
+			break
+		}
+		seqs = append(seqs, d.Seq)
+		if busy := c.take(int64(len(d.Image))); busy != nil {
+			if len(list) == 0 {
+				return nil, seqs, busy
+			}
+			q.Return(nil, seqs[len(list):])
+			return list, seqs[:len(list)], nil
+		}
+		w, bad := newMessageView(&d, left, int(in.Truncate), in.Encoding == "base64")
+		if bad != nil {
+			return nil, seqs, bad
+		}
+		bytes += len(w.Payload)
+		list = append(list, w)
+	}
+	return list, seqs, err
 }

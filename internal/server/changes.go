@@ -7,6 +7,7 @@ import (
 
 	"github.com/warrenmq/warren/internal/meta"
 	"github.com/warrenmq/warren/internal/policy"
+	"github.com/warrenmq/warren/internal/session"
 )
 
 // later is what is to be done because the definitions changed. Doing it takes
@@ -79,7 +80,7 @@ func (s *Server) changed(c meta.Change) {
 			})
 		}
 	case meta.RoleChanged, meta.PermissionChanged:
-		s.later.add(func() { s.registry.Revalidate(c.Cluster, c.Role) })
+		s.revoked.add(session.Role{Cluster: c.Cluster, Name: c.Role})
 	case meta.PolicyChanged:
 		s.later.add(func() { s.changePolicies(ref, c.Policy, c.Operator) })
 	case meta.VhostChanged:

@@ -27,7 +27,7 @@ func (s *Server) newAPI(host string) (*mgmt.API, error) {
 		Address: s.opts.Address, NodeName: "warren@" + host, Now: s.opts.Now,
 		Applied: s.later.wait, ClusterName: s.opts.ClusterName, Data: s.opts.Data, MaxConnections: s.opts.MaxConnections,
 		Listeners: s.listeningAt, Drainer: s, Effective: s.opts.Effective, Journal: s.journal(),
-		Certificates: s.expiries, LoggedIn: loggedIn,
+		Certificates: s.expiries, LoggedIn: loggedIn, MaxMessageSize: s.opts.MaxMessageSize,
 	})
 }
 

@@ -65,10 +65,12 @@ type Server struct {
 	ending context.Context //nolint:containedctx // the server's own life
 	end    context.CancelFunc
 	later  *later
-	api    *mgmt.API
-	seats  chan struct{} // one for each connection, nil: no limit
-	drain  drain
-	idle   chan func() // taken by those whose connection has ended
+	// revoked is what later does not wait with.
+	revoked *revoked
+	api     *mgmt.API
+	seats   chan struct{} // one for each connection, nil: no limit
+	drain   drain
+	idle    chan func() // taken by those whose connection has ended
 
 	mu        sync.Mutex // guards what follows
 	listeners []io.Closer
@@ -97,7 +99,7 @@ func Open(o Options) (*Server, error) {
 	if o.Storage != nil {
 		store.RaiseUID(o.Storage.LastUID())
 	}
-	s := &Server{opts: o, log: log, store: store, registry: session.NewRegistry(), later: newLater(), idle: make(chan func())}
+	s := &Server{opts: o, log: log, store: store, registry: session.NewRegistry(), later: newLater(), revoked: newRevoked(), idle: make(chan func())}
 	s.ending, s.end = context.WithCancel(context.Background())
 	if o.MaxConnections > 0 {
 		s.seats = make(chan struct{}, o.MaxConnections)
@@ -126,6 +128,7 @@ func Open(o Options) (*Server, error) {
 	s.work.Go(func() { s.broker.ReadAhead(ctx) })
 	s.work.Go(func() { s.broker.Expire(ctx) })
 	s.work.Go(func() { s.later.run(ctx) })
+	s.work.Go(func() { s.revoked.run(ctx, s.registry) })
 	s.export(ctx)
 	return s, nil
 }

@@ -167,12 +167,15 @@ func (c *Conn) beat(now int64) {
 	}
 }
 
-// Revalidate checks the connections of a cluster's role again; an empty role
-// means all of the cluster's.
-func (r *Registry) Revalidate(cluster, role string) {
-	for _, c := range r.list() {
-		if c.info.identity.Cluster == cluster && (role == "" || c.info.identity.Role == role) {
-			if c.info.identity.KeyID != "" {
+// Role names a role of a cluster; an empty name means all of them.
+type Role struct{ Cluster, Name string }
+
+// Revalidate checks the connections of roles again.
+func (r *Registry) Revalidate(roles map[Role]bool) {
+	for _, c := range r.living() {
+		id := c.info.identity
+		if roles[Role{id.Cluster, id.Role}] || roles[Role{id.Cluster, ""}] {
+			if id.KeyID != "" {
 				c.tenure.watch.Store(-1)
 			}
 			c.revalidate()

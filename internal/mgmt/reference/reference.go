@@ -254,7 +254,10 @@ Paths are RabbitMQ's, a vhost's slash is %%2F, a vhost of a named cluster is CLU
 * Lists take page (from 1), page_size (to 500), name with use_regex, sort (a field, dotted) with sort_reverse, and columns.
 * Rates are in X_details. lengths_age and lengths_incr, msg_rates_…, data_rates_…, node_stats_… ask for a series: how far back
   and how far apart, in seconds. A minute is kept, every five seconds.
-* Bodies are up to 1 MiB, a published message 32 MiB, a file of definitions 256 MiB.
+* Bodies are up to 1 MiB, a published message 32 MiB, a file of definitions 256 MiB, that of a cluster's administrator 64 MiB.
+* A message is refused with 503 while the node holds publishers back for memory or disk, and with 400 when it is larger than max_message_size.
+* A cluster has 256 requests in progress at most; bodies of more than 1 MiB and messages in answers take 64 MiB of them together, or one
+  request as much as it needs. What is more is 429.
 `, len(list))
 	resource := ""
 	for i := range list {
