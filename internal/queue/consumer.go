@@ -270,6 +270,22 @@ func (s *State) unassign() bool {
 	return true
 }
 
+// steal takes the first of the promised messages from its consumer. The others stay where they are: what
+// came back to everybody would be given to a consumer that has later ones.
+func (s *State) steal() (seq uint64, ok bool) {
+	var from *Consumer
+	for _, c := range s.consumers {
+		if len(c.assigned) > 0 && (!ok || c.assigned[0] < seq) {
+			from, seq, ok = c, c.assigned[0], true
+		}
+	}
+	if ok {
+		from.assigned = from.assigned[1:]
+		s.assigned--
+	}
+	return seq, ok
+}
+
 // expire takes back promises that are older than one Tick.
 func (s *State) expire(c *Consumer) bool {
 	if len(c.assigned) == 0 {

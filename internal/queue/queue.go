@@ -267,7 +267,7 @@ func (s *State) Take(c *Consumer, limit, budget int, dst []Delivery, fx *Effects
 
 // Get takes one ready message for basic.get; ok is false when there is none,
 // or none in memory yet.
-// Messages promised to consumers are not touched unless nothing else is left.
+// Of those promised to consumers it takes the first when nothing else is left.
 func (s *State) Get(noAck bool, fx *Effects) (d Delivery, ok bool) {
 	getter := Consumer{NoAck: noAck}
 	common := 1
@@ -277,10 +277,9 @@ func (s *State) Get(noAck bool, fx *Effects) (d Delivery, ok bool) {
 		return Delivery{}, false
 	}
 	if !ok {
-		if !s.unassign() {
+		if seq, ok = s.steal(); !ok {
 			return Delivery{}, false
 		}
-		seq, _ = s.nextFor(&getter, &common)
 	}
 	d = s.deliver(seq, &getter, fx)
 	fx.Behind = fx.Behind || s.behind() != nil
