@@ -259,15 +259,14 @@ func (s *State) release(c *Consumer) {
 	s.order()
 }
 
-// unassign takes back all promises; it reports whether there were any.
-func (s *State) unassign() bool {
+// unassign takes back all promises.
+func (s *State) unassign() {
 	if s.assigned == 0 {
-		return false
+		return
 	}
 	for _, c := range s.consumers {
 		s.release(c)
 	}
-	return true
 }
 
 // steal takes the first of the promised messages from its consumer. The others stay where they are: what
