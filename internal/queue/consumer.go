@@ -259,15 +259,30 @@ func (s *State) release(c *Consumer) {
 	s.order()
 }
 
-// unassign takes back all promises; it reports whether there were any.
-func (s *State) unassign() bool {
+// unassign takes back all promises.
+func (s *State) unassign() {
 	if s.assigned == 0 {
-		return false
+		return
 	}
 	for _, c := range s.consumers {
 		s.release(c)
 	}
-	return true
+}
+
+// steal takes the first of the promised messages from its consumer. The others stay where they are: what
+// came back to everybody would be given to a consumer that has later ones.
+func (s *State) steal() (seq uint64, ok bool) {
+	var from *Consumer
+	for _, c := range s.consumers {
+		if len(c.assigned) > 0 && (!ok || c.assigned[0] < seq) {
+			from, seq, ok = c, c.assigned[0], true
+		}
+	}
+	if ok {
+		from.assigned = from.assigned[1:]
+		s.assigned--
+	}
+	return seq, ok
 }
 
 // expire takes back promises that are older than one Tick.

@@ -267,7 +267,7 @@ func (s *State) Take(c *Consumer, limit, budget int, dst []Delivery, fx *Effects
 
 // Get takes one ready message for basic.get; ok is false when there is none,
 // or none in memory yet.
-// Messages promised to consumers are not touched unless nothing else is left.
+// Of those promised to consumers it takes the first when nothing else is left.
 func (s *State) Get(noAck bool, fx *Effects) (d Delivery, ok bool) {
 	getter := Consumer{NoAck: noAck}
 	common := 1
@@ -277,10 +277,9 @@ func (s *State) Get(noAck bool, fx *Effects) (d Delivery, ok bool) {
 		return Delivery{}, false
 	}
 	if !ok {
-		if !s.unassign() {
+		if seq, ok = s.steal(); !ok {
 			return Delivery{}, false
 		}
-		seq, _ = s.nextFor(&getter, &common)
 	}
 	d = s.deliver(seq, &getter, fx)
 	fx.Behind = fx.Behind || s.behind() != nil
@@ -401,7 +400,8 @@ func (s *State) Reject(c *Consumer, seqs []uint64, fx *Effects) {
 // those for which that was once too often dies what comes back, and what has
 // expired by now, in Unix milliseconds, is not given to others. For messages
 // taken by Get, c is nil. What comes back from a consumer that had no room goes
-// to one that waits: with RabbitMQ the room is there a moment later.
+// to one that waits, unless that has a lower priority: as with RabbitMQ, it is
+// the last whose turn it is.
 func (s *State) Return(c *Consumer, seqs []uint64, failed bool, now int64, fx *Effects) {
 	n := 0
 	for _, seq := range seqs {
@@ -422,9 +422,7 @@ func (s *State) Return(c *Consumer, seqs []uint64, failed bool, now int64, fx *E
 	}
 	s.unacked -= n
 	full := c != nil && !c.gone && !c.able() && !s.set.Single && len(s.waiting) > 0
-	if !full {
-		s.credit(c, n, fx)
-	}
+	s.credit(c, n, fx)
 	s.order()
 	s.succeed(c, fx)
 	if s.slots.calendar.used && s.slots.due() <= now {
@@ -436,9 +434,6 @@ func (s *State) Return(c *Consumer, seqs []uint64, failed bool, now int64, fx *E
 	} else {
 		s.dropHead(fx)
 		s.deal(full, fx)
-	}
-	if full {
-		s.credit(c, n, fx)
 	}
 }
 

@@ -7,7 +7,8 @@ import (
 	"github.com/warrenmq/warren/internal/slab"
 )
 
-// TestReturnOfFull: what a consumer gives back that had no room for more goes to one that waits and not to it again.
+// TestReturnOfFull: what a consumer gives back that had no room for more goes to one that waits and not to it again, unless
+// it has the higher priority.
 func TestReturnOfFull(t *testing.T) {
 	for name, set := range map[string]Settings{"classic": {}, "returns first": {ReturnsFirst: true}} {
 		for _, rank := range []int64{0, 1} {
@@ -26,14 +27,18 @@ func TestReturnOfFull(t *testing.T) {
 			s.Take(idle, 10, 1000, nil, &fx) // waits
 			fx.Reset()
 			s.Return(full, []uint64{0}, true, 0, &fx)
-			if !slices.Contains(fx.Wake, idle) {
-				t.Errorf("%s: woken are %v", name, fx.Wake)
+			first, second := idle, full
+			if rank > 0 {
+				first, second = full, idle
 			}
-			if ds := s.Take(full, 10, 1000, nil, &fx); len(ds) > 0 {
-				t.Errorf("%s, rank %d: came back to who had no room: %v", name, rank, ds)
+			if !slices.Contains(fx.Wake, first) {
+				t.Errorf("%s, rank %d: woken are %v", name, rank, fx.Wake)
 			}
-			if ds := s.Take(idle, 10, 1000, nil, &fx); len(ds) != 1 || !ds[0].Redelivered {
-				t.Errorf("%s, rank %d: who waits got %v", name, rank, ds)
+			if ds := s.Take(second, 10, 1000, nil, &fx); len(ds) > 0 {
+				t.Errorf("%s, rank %d: the wrong one got %v", name, rank, ds)
+			}
+			if ds := s.Take(first, 10, 1000, nil, &fx); len(ds) != 1 || !ds[0].Redelivered {
+				t.Errorf("%s, rank %d: the right one got %v", name, rank, ds)
 			}
 		}
 	}
