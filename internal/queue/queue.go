@@ -204,6 +204,9 @@ func (s *State) setDeadlines(batch []Message, now int64) (soon bool) {
 		m := &batch[i]
 		if t := s.set.TTL; t != nil && (m.Deadline == 0 || m.Deadline > now+*t) {
 			m.Deadline = now + *t
+			if *t == 0 { // now is rounded up
+				m.Deadline--
+			}
 		}
 		soon = soon || m.due(now)
 	}
