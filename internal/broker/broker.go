@@ -73,6 +73,16 @@ func (e *env) now() int64 { return e.clock().UnixMilli() }
 // soon is now, rounded up: what lasts for a time lasts at least that long.
 func (e *env) soon() int64 { return e.clock().Add(time.Millisecond - 1).UnixMilli() }
 
+// until is when that is over which begins now and lasts ttl milliseconds. What
+// lasts for none is over already: rounded up, it would outlive coming back
+// within this millisecond.
+func (e *env) until(ttl int64) int64 {
+	if ttl == 0 {
+		return e.now()
+	}
+	return e.soon() + ttl
+}
+
 // Broker holds the vhosts of all clusters.
 type Broker struct {
 	opts   Options

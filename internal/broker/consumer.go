@@ -188,7 +188,8 @@ func (v *Vhost) Get(a *Actor, name string, noAck bool, getter Waker) (q *Queue, 
 	paused := a.Conn != 0 && q.Paused() // an operator looks into it all the same
 	for more := !paused; more && !ok; { // again when it had to be fetched
 		q.lockTimely(q.finish)
-		if !q.closed {
+		wanted := a.Conn != 0 && q.state.Wanted()
+		if !q.closed && !wanted {
 			d, ok = q.state.Get(noAck, &q.fx)
 			left = q.state.Ready()
 		}
@@ -196,7 +197,7 @@ func (v *Vhost) Get(a *Actor, name string, noAck bool, getter Waker) (q *Queue, 
 			q.stats.Fetched(&d, noAck)
 			q.holdGot(&d, noAck, getter)
 		}
-		more = q.fx.Load && !q.broken
+		more = q.fx.Load && !q.broken && !wanted
 		q.unlock()
 	}
 	if ok = ok && q.settleLevel([]queue.Delivery{d}); ok {

@@ -149,7 +149,7 @@ func (p *Publisher) enter(m *Message) {
 	sl, off, size := p.image(m)
 	msg := queue.Message{Slab: sl, Off: off, Size: size, RouteLen: uint16(len(m.Route)), Priority: m.Priority, Dead: m.dead, Seen: m.seen} //nolint:gosec // two short strings
 	if m.Expires {
-		msg.Deadline = p.vhost.env.soon() + m.TTL
+		msg.Deadline = p.vhost.env.until(m.TTL)
 	}
 	logged := -1
 	for _, q := range p.queues {

@@ -129,7 +129,7 @@ func (p *Publisher) again(q *Queue, d *queue.Dead) {
 		m.Priority = q.rank(l.properties.Priority, l.properties.Has(amqp.FlagPriority))
 		if e := l.properties.Expiration; e != "" {
 			if ttl, err := ParseExpiration(e); err == nil {
-				m.Deadline = p.vhost.env.soon() + ttl
+				m.Deadline = p.vhost.env.until(ttl)
 			}
 		}
 	}

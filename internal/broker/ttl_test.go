@@ -20,6 +20,7 @@ type bench struct {
 	*testing.T
 
 	clock atomic.Int64 // Unix milliseconds
+	since atomic.Int64 // and nanoseconds since then
 	b     *Broker
 	v     *Vhost
 	a     *Actor
@@ -44,7 +45,7 @@ func newBench(t *testing.T) *bench {
 	x.clock.Store(1_000_000)
 	uid := uint64(0)
 	x.b = New(Options{
-		Log: MemoryLog{}, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return time.UnixMilli(x.clock.Load()) },
+		Log: MemoryLog{}, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return time.UnixMilli(x.clock.Load()).Add(time.Duration(x.since.Load())) },
 		NextUID: func() uint64 { uid++; return uid },
 	})
 	x.v = x.b.AddVhost(meta.Vhost{Cluster: "c", Name: "/"}, "/")

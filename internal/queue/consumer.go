@@ -31,6 +31,7 @@ type Consumer struct {
 	promised bool     // assigned survived one Tick
 	waiting  bool     // found nothing, is in State.waiting
 	stalled  bool     // found no credit
+	held     bool     // its owner lets it take nothing for now
 	standby  bool     // another consumer has the queue to itself
 	gone     bool
 }
@@ -86,6 +87,22 @@ func (s *State) Remove(c *Consumer, fx *Effects) {
 	s.succeed(c, fx)
 	s.distribute(fx)
 	s.dropHead(fx) // what was promised counts again
+}
+
+// Wanted reports whether consumers have room for all that is ready. Then there
+// is nothing for basic.get: with RabbitMQ they had it when it came.
+func (s *State) Wanted() bool {
+	left := s.pool + len(s.returned)
+	for i := 0; i < len(s.consumers) && left > 0; i++ {
+		switch c := s.consumers[i]; {
+		case c.held || !s.may(c):
+		case c.NoAck || c.Prefetch == 0:
+			left = 0
+		default:
+			left -= max(0, c.room(c.Prefetch))
+		}
+	}
+	return left <= 0
 }
 
 // Consumers returns the number of consumers.

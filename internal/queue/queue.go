@@ -204,6 +204,9 @@ func (s *State) setDeadlines(batch []Message, now int64) (soon bool) {
 		m := &batch[i]
 		if t := s.set.TTL; t != nil && (m.Deadline == 0 || m.Deadline > now+*t) {
 			m.Deadline = now + *t
+			if *t == 0 { // now is rounded up
+				m.Deadline--
+			}
 		}
 		soon = soon || m.due(now)
 	}
@@ -217,7 +220,8 @@ func (m *Message) due(now int64) bool { return m.Deadline != 0 && m.Deadline <= 
 // Take moves up to limit ready messages with about budget bytes to consumer c
 // and appends them to dst. With NoAck they are settled at once, else they
 // count as c's unacknowledged ones. A consumer that finds nothing is woken by
-// a later step's Effects.
+// a later step's Effects. A limit of 0 says that its owner holds it back for
+// now, see Wanted.
 func (s *State) Take(c *Consumer, limit, budget int, dst []Delivery, fx *Effects) []Delivery {
 	if c.gone || c.standby {
 		return dst
@@ -227,6 +231,7 @@ func (s *State) Take(c *Consumer, limit, budget int, dst []Delivery, fx *Effects
 		return dst
 	}
 	room := limit
+	c.held = limit <= 0
 	if !c.NoAck && c.Prefetch > 0 {
 		room = min(room, c.Prefetch-c.unacked)
 	}

@@ -189,6 +189,7 @@ func (c *Conn) pullOne(w *writer, k *consumer) bool {
 	if ch.global > 0 && !k.NoAck {
 		if limit = min(limit, ch.global-ch.unacked.live); limit <= 0 {
 			ch.starved = append(ch.starved, k)
+			k.Take(0, 0, nil) // what is ready may go elsewhere
 			return false
 		}
 	}
