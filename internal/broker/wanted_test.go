@@ -46,6 +46,25 @@ func TestGetBesideConsumer(t *testing.T) {
 	}
 }
 
+// TestGetBesideStuckConsumer: a consumer that does not come has room for so many
+// and no more.
+func TestGetBesideStuckConsumer(t *testing.T) {
+	t.Parallel()
+	x := newBench(t)
+	x.declare("q")
+	if err := x.v.Consume(x.a, "q", &Consumer{Tag: "c", NoAck: true}, &sleeper{}, func() {}); err != nil {
+		t.Fatal(err)
+	}
+	client := *x.a
+	client.Conn = 1
+	for i := range 202 {
+		x.publish("q", "m")
+		if _, _, _, ok, err := x.v.Get(&client, "q", true, nil); err != nil || ok != (i >= 200) {
+			t.Fatalf("with %d messages basic.get found something: %t, %v", i+1, ok, err)
+		}
+	}
+}
+
 // TestGetBesideHeldConsumer: a consumer whose channel may not have more does
 // not keep messages from basic.get.
 func TestGetBesideHeldConsumer(t *testing.T) {

@@ -89,15 +89,24 @@ func (s *State) Remove(c *Consumer, fx *Effects) {
 	s.dropHead(fx) // what was promised counts again
 }
 
+// unsentMax is how many messages a consumer without a prefetch is taken to have
+// room for: RabbitMQ's queues give a channel as many that its socket has not
+// taken.
+const unsentMax = 200
+
+// wantingMax is how many consumers are asked whether they have room: each
+// question looks at all of them.
+const wantingMax = 64
+
 // Wanted reports whether consumers have room for all that is ready. Then there
 // is nothing for basic.get: with RabbitMQ they had it when it came.
 func (s *State) Wanted() bool {
 	left := s.pool + len(s.returned)
-	for i := 0; i < len(s.consumers) && left > 0; i++ {
+	for i := 0; i < min(len(s.consumers), wantingMax) && left > 0; i++ {
 		switch c := s.consumers[i]; {
 		case c.held || !s.may(c):
 		case c.NoAck || c.Prefetch == 0:
-			left = 0
+			left -= unsentMax
 		default:
 			left -= max(0, c.room(c.Prefetch))
 		}
