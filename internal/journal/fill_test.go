@@ -12,7 +12,7 @@ import (
 // be filled it is.
 func TestFill(t *testing.T) {
 	t.Parallel()
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test's
+	random := rand.New(rand.NewPCG(1, 2))
 	for _, size := range []int64{1, headerSize, fillStep - 1, fillStep, 5*fillStep + 7, 8 * fillStep} {
 		for range 20 {
 			content := make([]byte, size)
@@ -22,7 +22,7 @@ func TestFill(t *testing.T) {
 					from -= from % fillStep
 				}
 				for i := range min(size-from, 1+random.Int64N(fillStep+2)) {
-					content[from+i] = byte(random.IntN(3)) //nolint:gosec // less than three
+					content[from+i] = byte(random.IntN(3))
 				}
 			}
 			fs := vfs.NewMem()
