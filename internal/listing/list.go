@@ -119,7 +119,10 @@ func List[T any](v url.Values, items []T, l *Lister[T]) (any, error) {
 	}
 	from, to := 0, len(items)
 	if q.paged {
-		from, to = min((q.page-1)*q.size, len(items)), min(q.page*q.size, len(items))
+		if from = len(items); q.page-1 <= from/q.size { // else there would be too many to count
+			from = min((q.page-1)*q.size, len(items))
+		}
+		to = min(from+q.size, len(items))
 		if from >= len(items) && q.page > 1 {
 			return nil, &Error{"page_out_of_range", fmt.Sprintf(
 				"Page out of range, page: %d page size: %d, len: %d", q.page, q.size, len(items))}

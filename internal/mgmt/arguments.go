@@ -2,6 +2,7 @@ package mgmt
 
 import (
 	"encoding/json"
+	"math"
 	"strconv"
 	"strings"
 
@@ -47,6 +48,18 @@ func plain(v any) any {
 		return list
 	case []byte:
 		return string(v)
+	case float32:
+		return number(float64(v), v)
+	case float64:
+		return number(v, v)
+	}
+	return v
+}
+
+// number is v, or the text of it when JSON has no such number.
+func number(n float64, v any) any {
+	if math.IsNaN(n) || math.IsInf(n, 0) {
+		return strconv.FormatFloat(n, 'g', -1, 64)
 	}
 	return v
 }

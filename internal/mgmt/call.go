@@ -325,12 +325,20 @@ func writeAnswer(w http.ResponseWriter, answer any) error {
 			return nil
 		}
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
 	if list, ok := answer.(listing.Stream); ok {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
 		return writeStream(w, list)
 	}
-	return json.NewEncoder(w).Encode(answer)
+	text, err := json.Marshal(answer)
+	if err != nil {
+		writeError(w, err)
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, err = w.Write(append(text, '\n'))
+	return err
 }
 
 // writeStream writes a list element by element: there may be very many.

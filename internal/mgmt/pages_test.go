@@ -87,6 +87,8 @@ func TestPages(t *testing.T) {
 		{"page=1&page_size=501", 400, "invalid_pagination_parameters"},
 		{"page=x", 400, "Pagination parameters are invalid"},
 		{"page=9999999", 400, "page_out_of_range"},
+		{"page=9223372036854775807&page_size=500", 400, "page_out_of_range"},
+		{"page=4611686018427387905&page_size=2", 400, "page_out_of_range"},
 		{"page=1&use_regex=true&name=(", 400, "no regular expression"},
 		{"lengths_age=60&lengths_incr=0", 400, "Invalid range parameters"},
 	} {
