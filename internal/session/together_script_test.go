@@ -301,9 +301,7 @@ func (g *generator) settle() {
 	ch := pick(g, list...)
 	for range 1 + g.IntN(3) {
 		how := pick(g, "ack", "ack", "reject", "nack")
-		// The room that an acknowledgement makes may be there or not for what comes back behind it: RabbitMQ's queue gets the
-		// one, then the other, and a consumer that has room again takes what is ready in between, if it is quick.
-		g.add(step{ch: ch, sync: g.full(ch), settle: &settling{
+		g.add(step{ch: ch, sync: how == "ack" && g.full(ch), settle: &settling{
 			which: g.IntN(8), how: how, multiple: g.chance(3), requeue: g.chance(2),
 		}})
 		if g.chance(2) {
@@ -327,10 +325,14 @@ func (g *generator) on(q string, ch uint16) *consuming {
 	return nil
 }
 
-// full reports whether a channel consumes from a queue with a limit.
+// full reports whether a channel consumes from a queue with a limit, or one that keeps nothing.
 func (g *generator) full(ch uint16) bool {
 	c := g.on("", ch)
-	return c != nil && (strings.Contains(g.kinds[c.queue], "drop") || strings.Contains(g.kinds[c.queue], "refuse"))
+	if c == nil {
+		return false
+	}
+	kind := g.kinds[c.queue]
+	return strings.Contains(kind, "drop") || strings.Contains(kind, "refuse") || kind == "now"
 }
 
 func (g *generator) consume(ch uint16) {

@@ -37,7 +37,7 @@ import (
 //   - the order of deliveries to two consumers, of dead letters from two queues, and of redeliveries
 //     when several messages came back together: queues and consumers are not in step;
 //   - which messages a consumer gets first of a queue with priorities that come together;
-//   - whether the room that an acknowledgement makes is there for what was published right before it or comes back right behind it,
+//   - whether the room that an acknowledgement makes is there for what was published right before it,
 //     and where a duplicate goes of what one of several queues refused;
 //   - whether a consumer or who counts, gets, purges, cancels or closes comes first: scripts wait
 //     between them, and for consume-ok, which RabbitMQ's queues send. So do they before they settle what they have to have got first, and requests to
