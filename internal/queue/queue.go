@@ -408,6 +408,7 @@ func (s *State) Reject(c *Consumer, seqs []uint64, fx *Effects) {
 // to one that waits, unless that has a lower priority: as with RabbitMQ, it is
 // the last whose turn it is.
 func (s *State) Return(c *Consumer, seqs []uint64, failed bool, now int64, fx *Effects) {
+	s.spareFor(seqs)
 	n := 0
 	for _, seq := range seqs {
 		sl := s.slots.get(seq)

@@ -43,3 +43,33 @@ func TestReturnOfFull(t *testing.T) {
 		}
 	}
 }
+
+// TestReturnToFullQueue: who has room has what is ready before something comes back and makes the queue too long.
+func TestReturnToFullQueue(t *testing.T) {
+	t.Parallel()
+	var fx Effects
+	var w slab.Writer
+	one := int64(1)
+	s := State{set: Settings{MaxMessages: &one}}
+	c := &Consumer{Prefetch: 2}
+	s.Add(c, &fx)
+	publish := func() {
+		sl, off, _ := w.Alloc(16)
+		s.Publish([]Message{{Slab: sl, Off: off, Size: 16, Persistent: true}}, 0, &fx)
+	}
+	publish()
+	s.Take(c, 10, 1000, nil, &fx)
+	publish()
+	s.Take(c, 10, 1000, nil, &fx)
+	s.Take(c, 10, 1000, nil, &fx) // has no room
+	publish()
+	fx.Reset()
+	s.Settle(c, []uint64{0}, &fx)
+	s.Return(c, []uint64{1}, true, 0, &fx)
+	if !slices.Equal(fx.Settled, []uint64{0}) || s.Ready() != 2 {
+		t.Errorf("settled %v, %d are ready: one was dropped", fx.Settled, s.Ready())
+	}
+	if ds := s.Take(c, 10, 1000, nil, &fx); len(ds) != 2 || ds[0].Seq != 1 || ds[1].Seq != 2 {
+		t.Errorf("took %v", ds)
+	}
+}

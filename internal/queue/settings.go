@@ -82,9 +82,13 @@ type Dead struct {
 // limited reports whether the queue has a limit.
 func (s *State) limited() bool { return s.set.MaxMessages != nil || s.set.MaxBytes != nil }
 
-func (s *State) over() bool {
+func (s *State) over() bool { return s.overWith(0, 0) }
+
+// overWith is over with some more messages of so many bytes.
+func (s *State) overWith(n int, bytes int64) bool {
 	l := &s.set
-	return l.MaxMessages != nil && int64(s.pool+len(s.returned)) > *l.MaxMessages || l.MaxBytes != nil && s.ready.body-s.promised > *l.MaxBytes
+	return l.MaxMessages != nil && int64(s.pool+len(s.returned)+n) > *l.MaxMessages ||
+		l.MaxBytes != nil && s.ready.body-s.promised+bytes > *l.MaxBytes
 }
 
 // publishSome is Publish for a queue that refuses what it has no room for, each
@@ -121,11 +125,27 @@ func (s *State) full(m *Message) bool {
 // spare promises what is about to be dropped to consumers that have room and
 // are about to come: RabbitMQ's would have it by now.
 func (s *State) spare() {
+	if s.limited() && !s.set.Refuse && !s.paused {
+		s.spareWhile(s.over)
+	}
+}
+
+// spareFor is spare for messages that are about to come back: their room is not there yet.
+func (s *State) spareFor(seqs []uint64) {
 	if !s.limited() || s.set.Refuse || s.paused {
 		return
 	}
+	bytes := int64(0)
+	for _, seq := range seqs {
+		sl := s.slots.get(seq)
+		bytes += sl.body()
+	}
+	s.spareWhile(func() bool { return s.overWith(len(seqs), bytes) })
+}
+
+func (s *State) spareWhile(over func() bool) {
 	most := min(s.Ready(), spareMax)
-	for i := 0; i < len(s.turns) && s.pool+len(s.returned) > 0 && s.over() && s.available() && s.promised < spareBytes; {
+	for i := 0; i < len(s.turns) && s.pool+len(s.returned) > 0 && over() && s.available() && s.promised < spareBytes; {
 		c := s.turns[i]
 		if c.waiting || c.room(most) <= 0 || !s.may(c) {
 			i++

@@ -44,7 +44,7 @@ type settling struct {
 	multiple, requeue bool
 }
 
-// consuming is a consumer, one for its queue and its channel.
+// consuming is a consumer, one for its channel, and for its queue if no other stands by.
 type consuming struct {
 	tag, queue string
 	ch         uint16
@@ -61,6 +61,7 @@ type generator struct {
 	count    int
 	settling map[uint16]bool   // the channel has something to settle
 	from     map[uint16]string // where its deliveries come from
+	twice    map[string]bool   // a queue has had two consumers at a time
 	narrowed bool
 	calm     bool // there are consumers, and no channel fails by surprise: what it has would go back
 }
@@ -69,6 +70,7 @@ func newScript(seed uint64) *script {
 	g := &generator{
 		Rand: rand.New(rand.NewPCG(seed, 1)), script: &script{seed: seed}, last: map[uint16]*publishing{},
 		kinds: map[string]string{}, settling: map[uint16]bool{}, from: map[uint16]string{},
+		twice: map[string]bool{},
 	}
 	g.modes = []string{"confirm", "", []string{"tx", "confirm", ""}[g.IntN(3)], []string{"confirm", ""}[g.IntN(2)]}
 	g.topology()
@@ -102,6 +104,7 @@ func (g *generator) topology() {
 		&amqp.ExchangeDeclare{Exchange: "rest", Type: "fanout"}, &amqp.QueueBind{Queue: "lost", Exchange: "rest"},
 		&amqp.ExchangeDeclare{Exchange: "topics", Type: "topic", Arguments: amqp.Table{{Key: "alternate-exchange", Value: "rest"}}},
 		&amqp.ExchangeDeclare{Exchange: "once", Type: "direct", Arguments: amqp.Table{{Key: "x-message-deduplication", Value: true}}},
+		&amqp.ExchangeDeclare{Exchange: "late", Type: "x-delayed-message", Arguments: amqp.Table{{Key: "x-delayed-type", Value: "topic"}}},
 		&amqp.ExchangeDeclare{Exchange: "some", Type: "x-modulus-hash"}, &amqp.ExchangeDeclare{Exchange: "last", Type: "x-recent-history"},
 		&amqp.ExchangeBind{Source: "topics", Destination: "amq.fanout", RoutingKey: "a.#"},
 		&amqp.ExchangeBind{Source: "amq.direct", Destination: "topics", RoutingKey: "b"})
@@ -115,7 +118,7 @@ func (g *generator) topology() {
 	}
 }
 
-var exchanges = []string{"amq.direct", "amq.topic", "amq.fanout", "amq.headers", "topics", "once", "some", "last"}
+var exchanges = []string{"amq.direct", "amq.topic", "amq.fanout", "amq.headers", "topics", "once", "some", "last", "late"}
 
 func (g *generator) binding(q string) *amqp.QueueBind {
 	b := &amqp.QueueBind{Queue: q, Exchange: pick(g, exchanges...), RoutingKey: pick(g, routes...)}
@@ -257,7 +260,9 @@ func (p *publishing) key(g *generator) {
 
 // properties changes one of the properties.
 func (g *generator) properties(p *amqp.Properties) {
-	switch g.IntN(12) {
+	switch g.IntN(13) {
+	case 12: // at once, or after the test
+		p.Headers = amqp.Table{{Key: "x-delay", Value: pick[any](g, int32(0), int64(0), int32(3_600_000), "x")}}
 	case 0:
 		*p = amqp.Properties{}
 	case 1, 2:
@@ -320,17 +325,23 @@ func (g *generator) on(q string, ch uint16) *consuming {
 	return nil
 }
 
-// full reports whether a channel consumes from a queue with a limit.
+// full reports whether a channel consumes from a queue with a limit, or one that keeps nothing.
 func (g *generator) full(ch uint16) bool {
 	c := g.on("", ch)
-	return c != nil && (strings.Contains(g.kinds[c.queue], "drop") || strings.Contains(g.kinds[c.queue], "refuse"))
+	if c == nil {
+		return false
+	}
+	kind := g.kinds[c.queue]
+	return strings.Contains(kind, "drop") || strings.Contains(kind, "refuse") || kind == "now"
 }
 
 func (g *generator) consume(ch uint16) {
 	q := pick(g, g.queues[2:]...)
-	if g.on(q, ch) != nil || g.settling[ch] || !g.calm {
+	second := g.kinds[q] == "single" && !g.twice[q] // stands by
+	if g.on("", ch) != nil || g.on(q, 0) != nil && !second || g.settling[ch] || !g.calm {
 		return
 	}
+	g.twice[q] = g.on(q, 0) != nil
 	ordered := !strings.Contains(g.kinds[q], "quorum") && !strings.Contains(g.kinds[q], "priority")
 	noAck := g.chance(3) || !ordered
 	c := &consuming{tag: fmt.Sprintf("c%d", len(g.consumers)), queue: q, ch: ch, on: true, any: !ordered}
@@ -340,7 +351,11 @@ func (g *generator) consume(ch uint16) {
 	g.consumers = append(g.consumers, c)
 	g.settling[ch], g.from[ch] = !noAck, q
 	g.add(step{ch: ch, sync: g.chance(2), m: &amqp.BasicQos{PrefetchCount: pick[uint16](g, 0, 1, 2, 3, 100)}})
-	g.add(step{ch: ch, m: &amqp.BasicConsume{Queue: q, ConsumerTag: c.tag, NoAck: noAck}})
+	m := &amqp.BasicConsume{Queue: q, ConsumerTag: c.tag, NoAck: noAck}
+	if g.chance(3) {
+		m.Arguments = amqp.Table{{Key: "x-priority", Value: int32(g.IntN(3))}}
+	}
+	g.add(step{ch: ch, m: m})
 	g.add(step{sync: true})
 }
 
