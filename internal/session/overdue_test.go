@@ -34,13 +34,14 @@ func TestOverdueModel(t *testing.T) {
 					tag += uint64(1 + rapid.IntRange(0, 1).Draw(t, "skip"))
 					if rapid.Bool().Draw(t, "new") {
 						seq++
-					} // else it comes again, which the one before does not
+					} // else it comes again: the one before is gone for good
 					for id, d := range u.each {
 						if d.seq == seq {
 							u.take(id)
 							break
 						}
 					}
+					taken = slices.DeleteFunc(taken, func(d oldDelivery) bool { return d.seq == seq })
 					u.add(tag, outstanding{src: rapid.SampledFrom(sources).Draw(t, "source"), seq: seq})
 				}
 			},
