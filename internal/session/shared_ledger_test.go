@@ -339,7 +339,7 @@ func (s *sharing) served(k *consumer) {
 	if k.over {
 		s.fail("%s got something when it was cancelled", k.tag)
 	}
-	if !strings.Contains(k.q.kind, "single") {
+	if k.ending || !strings.Contains(k.q.kind, "single") { // it was on its way
 		return
 	}
 	for _, c := range s.clients {
