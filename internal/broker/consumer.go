@@ -79,9 +79,9 @@ func (c *Consumer) Timeout() int64 {
 // Queue returns the queue that c consumes from.
 func (c *Consumer) Queue() *Queue { return c.queue }
 
-// Consume attaches a consumer to a queue (basic.consume, §1.8.3.3). After all
-// checks and before the first message can be delivered, it runs ready.
-func (v *Vhost) Consume(a *Actor, name string, c *Consumer, w Waker, ready func()) *amqp.Error {
+// Consume attaches a consumer to a queue (basic.consume, §1.8.3.3). w may be
+// told of it from then on, before Consume returns.
+func (v *Vhost) Consume(a *Actor, name string, c *Consumer, w Waker) *amqp.Error {
 	if err := v.Check(a, auth.Read, KindQueue, cleanName(name)); err != nil {
 		return err
 	}
@@ -116,7 +116,6 @@ func (v *Vhost) Consume(a *Actor, name string, c *Consumer, w Waker, ready func(
 	if q.Durable {
 		told = q.tellAhead()
 	}
-	ready()
 	q.state.Add(&c.state, &q.fx)
 	q.consumers.Store(int32(q.state.Consumers())) //nolint:gosec // bounded by the channels' limits
 	q.unlock()

@@ -201,7 +201,7 @@ func TestRefused(t *testing.T) {
 	q := x.to("q", "d", amqp.Field{Key: "x-max-length", Value: int32(3)}, amqp.Field{Key: "x-overflow", Value: "reject-publish-dlx"})
 	x.declare("d")
 	c := &Consumer{Tag: "t", Prefetch: 2}
-	if err := x.v.Consume(x.a, "q", c, &sleeper{}, func() {}); err != nil {
+	if err := x.v.Consume(x.a, "q", c, &sleeper{}); err != nil {
 		t.Fatal(err)
 	}
 	x.publish("q", "1", "2", "3", "4", "5", "6", "7")

@@ -141,7 +141,7 @@ func TestConsumerTimeout(t *testing.T) {
 		x.publish("q", "a", "b", "c")
 		s := &sleeper{}
 		c := &Consumer{Tag: "t", Arguments: tc.consumer}
-		if err := x.v.Consume(x.a, "q", c, s, func() {}); err != nil {
+		if err := x.v.Consume(x.a, "q", c, s); err != nil {
 			t.Fatal(tc.name, err)
 		}
 		ds := c.Take(2, 1000, nil)
@@ -216,7 +216,7 @@ func TestTTL(t *testing.T) {
 		}
 		x.has("q", "b")
 		c := &Consumer{Tag: "t", Prefetch: 3}
-		if err := x.v.Consume(x.a, "q", c, &sleeper{}, func() {}); err != nil {
+		if err := x.v.Consume(x.a, "q", c, &sleeper{}); err != nil {
 			t.Fatal(err)
 		}
 		x.publish("q", "a:0", "b:0")
@@ -241,7 +241,7 @@ func TestTTL(t *testing.T) {
 		_, d, _, _, _ = x.v.Get(x.a, "q", false, nil)
 		consumers := []*Consumer{{Tag: "t"}, {Tag: "u"}} // of several that wait, one is promised it
 		for _, c := range consumers {
-			if err := x.v.Consume(x.a, "q", c, &sleeper{}, func() {}); err != nil {
+			if err := x.v.Consume(x.a, "q", c, &sleeper{}); err != nil {
 				t.Fatal(err)
 			}
 			c.Take(10, 1<<20, nil)
@@ -292,7 +292,7 @@ func TestQueueExpires(t *testing.T) {
 		there(true)
 	}
 	c := &Consumer{Tag: "t"}
-	if err := x.v.Consume(x.a, "q", c, &sleeper{}, func() {}); err != nil {
+	if err := x.v.Consume(x.a, "q", c, &sleeper{}); err != nil {
 		t.Fatal(err)
 	}
 	x.pass(1000)

@@ -22,7 +22,7 @@ func TestGetBesideConsumer(t *testing.T) {
 			x := newBench(t)
 			q := x.declare("q")
 			c := &Consumer{Tag: "c", Prefetch: tc.prefetch, NoAck: tc.noAck}
-			if err := x.v.Consume(x.a, "q", c, &sleeper{}, func() {}); err != nil {
+			if err := x.v.Consume(x.a, "q", c, &sleeper{}); err != nil {
 				t.Fatal(err)
 			}
 			x.publish("q", "a", "b", "c")
@@ -52,7 +52,7 @@ func TestGetBesideStuckConsumer(t *testing.T) {
 	t.Parallel()
 	x := newBench(t)
 	x.declare("q")
-	if err := x.v.Consume(x.a, "q", &Consumer{Tag: "c", NoAck: true}, &sleeper{}, func() {}); err != nil {
+	if err := x.v.Consume(x.a, "q", &Consumer{Tag: "c", NoAck: true}, &sleeper{}); err != nil {
 		t.Fatal(err)
 	}
 	client := *x.a
@@ -72,7 +72,7 @@ func TestGetBesideHeldConsumer(t *testing.T) {
 	x := newBench(t)
 	x.declare("q")
 	c := &Consumer{Tag: "c"}
-	if err := x.v.Consume(x.a, "q", c, &sleeper{}, func() {}); err != nil {
+	if err := x.v.Consume(x.a, "q", c, &sleeper{}); err != nil {
 		t.Fatal(err)
 	}
 	x.publish("q", "a")

@@ -24,7 +24,7 @@ func TestZeroTTLComesBack(t *testing.T) {
 			x := newBench(t)
 			q := x.declare("q", tc.args...)
 			c := &Consumer{Tag: "c"}
-			if err := x.v.Consume(x.a, "q", c, &sleeper{}, func() {}); err != nil {
+			if err := x.v.Consume(x.a, "q", c, &sleeper{}); err != nil {
 				t.Fatal(err)
 			}
 			for _, ns := range []int64{0, 1000, 500_000} {

@@ -92,20 +92,36 @@ func (c *Conn) consume(ch *channel, m *amqp.BasicConsume) *amqp.Error {
 		Connection: c.name, Channel: ch.id, User: c.identity.Role,
 	}
 	k.prefix = deliverPrefix(ch.id, tag)
-	return c.vhost.Consume(c.actor.Load(), name, &k.Consumer, k, func() {
-		k.source = source{queue: k.Queue(), consumer: &k.Consumer, prefetch: k.Prefetch}
-		ch.mu.Lock()
-		if ch.consumers == nil {
-			ch.consumers = map[string]*consumer{}
-		}
-		ch.consumers[tag] = k
-		ch.mu.Unlock()
-		if m.NoWait {
-			c.out.announce(k, nil)
-		} else {
-			c.holdConsumeOk(k)
-		}
-	})
+	if e := c.vhost.Consume(c.actor.Load(), name, &k.Consumer, k); e != nil {
+		return e
+	}
+	k.source = source{queue: k.Queue(), consumer: &k.Consumer, prefetch: k.Prefetch}
+	gone := ch.enter(k)
+	if m.NoWait {
+		c.out.announce(k, nil)
+	} else {
+		c.holdConsumeOk(k)
+	}
+	if gone && k.notify {
+		c.sendHeld()
+		k.sendCancel()
+	}
+	return nil
+}
+
+// enter makes k one of the channel's consumers; gone: its queue was deleted in
+// the meantime.
+func (ch *channel) enter(k *consumer) (gone bool) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if k.gone {
+		return true
+	}
+	if ch.consumers == nil {
+		ch.consumers = map[string]*consumer{}
+	}
+	ch.consumers[k.Tag] = k
+	return false
 }
 
 // deliverPrefix encodes the part of basic.deliver that all of a consumer's

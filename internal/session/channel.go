@@ -66,14 +66,17 @@ func (k *consumer) Carry(*broker.Consumer) {
 	}
 }
 
-// Cancelled implements broker.Waker: the queue was deleted.
+// Cancelled implements broker.Waker: the queue was deleted. Of a consumer that
+// is not entered yet its client is told then.
 func (k *consumer) Cancelled(*broker.Consumer) {
 	k.ch.mu.Lock()
-	gone := k.gone
+	entered := k.ch.consumers[k.Tag] == k
 	k.gone = true
-	delete(k.ch.consumers, k.Tag)
+	if entered {
+		delete(k.ch.consumers, k.Tag)
+	}
 	k.ch.mu.Unlock()
-	if !gone && k.notify {
+	if entered && k.notify {
 		k.sendCancel()
 	}
 }

@@ -519,7 +519,7 @@ func (l *life) consume(q *modelQueue) {
 		return
 	}
 	c := &consumer{q: q, Consumer: &broker.Consumer{Tag: "c", Prefetch: l.r.IntN(12), NoAck: l.r.IntN(4) == 0}}
-	if err := l.vhost.Consume(l.actor, q.name, c.Consumer, c, func() {}); err != nil {
+	if err := l.vhost.Consume(l.actor, q.name, c.Consumer, c); err != nil {
 		l.fail("consume: %w", asError(err))
 		return
 	}
