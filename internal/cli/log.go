@@ -12,7 +12,7 @@ import (
 
 const (
 	// logWait is how long a line of the log may wait for others to be written with it. A write for each
-	// connection that opens takes a seventh of what else it costs. A node that crashes loses the lines of so
+	// connection that opens costs a quarter of all that it takes. A node that crashes loses the lines of so
 	// long; warnings and errors do not wait.
 	logWait = 100 * time.Millisecond
 	// logMost is how many bytes wait at most.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/warrenmq/warren/internal/rawio"
 )
 
 // Conn is an accepted connection. It is a net.Conn; the first write that the socket does not take at once,
@@ -111,6 +113,18 @@ func (c *Conn) wait() error {
 	return nil
 }
 
+// watch has the room told of what comes; closed connections see that by themselves.
+func (c *Conn) watch() {
+	if c.watched || c.use() != nil {
+		return
+	}
+	defer c.done()
+	c.watched = true
+	if control(c.room.fd, unix.EPOLL_CTL_ADD, c.fd, unix.EPOLLIN|unix.EPOLLRDHUP|edge) != nil {
+		_ = c.Close()
+	}
+}
+
 // Left reports whether the connection is in the runtime's poller: its handler is to return soon.
 func (c *Conn) Left() bool { return c.left.Load() != nil }
 
@@ -193,8 +207,8 @@ func (r rawConn) Control(f func(fd uintptr)) error {
 	if err := r.c.use(); err != nil {
 		return err
 	}
+	defer r.c.done()
 	f(uintptr(r.c.fd))
-	r.c.done()
 	return nil
 }
 
@@ -205,18 +219,22 @@ func (r rawConn) Read(f func(fd uintptr) bool) error {
 		if in := c.left.Load(); in != nil {
 			return c.why(in.raw.Read(f))
 		}
-		if err := c.use(); err != nil {
+		if ok, err := c.try(f); ok || err != nil {
 			return err
-		}
-		ok := f(uintptr(c.fd))
-		c.done()
-		if ok {
-			return nil
 		}
 		if err := c.wait(); err != nil {
 			return err
 		}
 	}
+}
+
+// try calls f once.
+func (c *Conn) try(f func(fd uintptr) bool) (ok bool, err error) {
+	if err := c.use(); err != nil {
+		return false, err
+	}
+	defer c.done()
+	return f(uintptr(c.fd)), nil
 }
 
 // why is an error of the poller as of a net.Conn.
@@ -242,13 +260,8 @@ func (c *Conn) late() bool {
 func (r rawConn) Write(f func(fd uintptr) bool) error {
 	c := r.c
 	if c.left.Load() == nil {
-		if err := c.use(); err != nil {
+		if ok, err := c.try(f); ok || err != nil {
 			return err
-		}
-		ok := f(uintptr(c.fd))
-		c.done()
-		if ok {
-			return nil
 		}
 		c.leave()
 		c.wake() // the handler waits there too
@@ -261,27 +274,27 @@ func (r rawConn) Write(f func(fd uintptr) bool) error {
 
 // Read implements net.Conn.
 func (c *Conn) Read(p []byte) (n int, err error) {
-	return c.transfer(rawConn{c}.Read, syscall.SYS_READ, p)
+	return transfer(rawConn{c}.Read, rawio.Read, p)
 }
 
 // Write implements net.Conn.
 func (c *Conn) Write(p []byte) (n int, err error) {
 	for n < len(p) && err == nil {
 		var k int
-		k, err = c.transfer(rawConn{c}.Write, syscall.SYS_WRITE, p[n:])
+		k, err = transfer(rawConn{c}.Write, rawio.Write, p[n:])
 		n += k
 	}
 	return n, err
 }
 
-// transfer is one read or write, by way of what waits until it can be done.
-func (c *Conn) transfer(by func(func(uintptr) bool) error, call uintptr, p []byte) (n int, err error) {
+// transfer is one call to read or write, by way of what waits until it can be done.
+func transfer(by func(func(uintptr) bool) error, call func(uintptr, []byte) (int, error), p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
 	var bad error
 	err = by(func(fd uintptr) bool {
-		n, bad = now(call, fd, p)
+		n, bad = call(fd, p)
 		return !errors.Is(bad, syscall.EAGAIN)
 	})
 	switch {

@@ -44,7 +44,6 @@ type Options struct {
 type Lobby struct {
 	listener int
 	rooms    []*room
-	once     sync.Once
 	closed   atomic.Bool
 }
 
@@ -114,10 +113,8 @@ func (b *Lobby) Close() error {
 
 // end gives the descriptors back.
 func (b *Lobby) end() {
-	b.once.Do(func() {
-		for _, r := range b.rooms {
-			_ = r.epoll.Close()
-		}
-		_ = unix.Close(b.listener)
-	})
+	for _, r := range b.rooms {
+		_ = r.epoll.Close()
+	}
+	_ = unix.Close(b.listener)
 }

@@ -16,19 +16,6 @@ import (
 // edge is EPOLLET, which unix has as a negative number.
 const edge = 1 << 31
 
-// now is read(2) or write(2).
-func now(call, fd uintptr, p []byte) (int, error) {
-	for {
-		n, _, errno := syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p))) //nolint:gosec // p lives until the call returns
-		if errno == 0 {
-			return int(n), nil
-		}
-		if errno != syscall.EINTR {
-			return 0, errno
-		}
-	}
-}
-
 // wait is epoll_pwait(2) without waiting.
 func wait(fd uintptr, ready *[eventsMax]unix.EpollEvent) int {
 	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, fd, uintptr(unsafe.Pointer(ready)), eventsMax, 0, 0, 0) //nolint:gosec // the room's

@@ -73,9 +73,10 @@ func (r *room) listen() error {
 		return nil
 	}
 	err := control(r.fd, unix.EPOLL_CTL_ADD, r.listener, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
-	if err != nil {
-		r.accepts.Store(false)
+	if errors.Is(err, syscall.EEXIST) { // invited while its own goroutine deafened it
+		err = nil
 	}
+	r.accepts.Store(err == nil)
 	return err
 }
 
@@ -111,7 +112,7 @@ func (r *room) run() {
 	}
 }
 
-// serve serves those that are ready; false: there is nobody left.
+// serve serves those that are ready; true: there is nobody left.
 func (r *room) serve(fd uintptr) bool {
 	for more := true; more; {
 		n := wait(fd, &r.ready)
@@ -243,14 +244,7 @@ func (r *room) drive(c *Conn, here bool) {
 		what, _ := c.run.next()
 		switch what {
 		case waits:
-			if !c.watched {
-				c.watched = true
-				if err := control(r.fd, unix.EPOLL_CTL_ADD, c.fd, unix.EPOLLIN|unix.EPOLLRDHUP|edge); err != nil {
-					_ = c.Close() // its handler sees it
-					continue
-				}
-			}
-			if c.park() {
+			if c.watch(); c.park() {
 				return
 			}
 		case long:

@@ -104,7 +104,7 @@ func (c *Conn) end(err error) {
 	c.out.close()
 	switch {
 	case c.vhost == nil:
-	case c.call != nil:
+	case c.young != nil:
 		c.speak()
 	default:
 		c.writeAll()

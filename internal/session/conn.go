@@ -27,12 +27,12 @@ const (
 
 // Conn is one connection.
 type Conn struct {
-	cfg  *Config
-	nc   net.Conn
-	call YoungConn // nc while it is young, nil otherwise
-	id   uint64
-	name string // "peer -> local"
-	out  *outbox
+	cfg   *Config
+	nc    net.Conn
+	young YoungConn // nc while it is young, nil otherwise
+	id    uint64
+	name  string // "peer -> local"
+	out   *outbox
 
 	caps      capabilities
 	identity  meta.Identity // changed by the reader under mu
@@ -88,12 +88,11 @@ func Serve(cfg *Config, nc net.Conn) {
 	if c == nil {
 		return
 	}
-	defer cfg.Registry.remove(c)
 	err := c.begin()
 	if err == nil {
 		err = c.readLoop()
 	}
-	c.end(err)
+	c.finish(err)
 }
 
 // enter makes a connection and enters it; nil: the node is shutting down.

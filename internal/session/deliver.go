@@ -102,7 +102,7 @@ func (c *Conn) say(b []byte) error {
 	c.w.mu.Lock()
 	defer c.w.mu.Unlock()
 	c.w.buf = b
-	n, err := c.write(&c.w.output, c.call == nil)
+	n, err := c.write(&c.w.output, c.young == nil)
 	c.stats.sent(n)
 	if err == nil && c.w.left() > 0 {
 		err = errDeaf

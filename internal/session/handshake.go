@@ -177,8 +177,8 @@ func (c *Conn) login(m *amqp.ConnectionStartOk) (id meta.Identity, user string, 
 		c.log().Warn("malformed login", slog.String("mechanism", m.Mechanism), slog.String("error", err.Error()))
 		return id, "", errSilent
 	}
-	if _, key := auth.PeekKey(password); c.call != nil && !key {
-		c.call.Busy() // a password takes long to check
+	if _, key := auth.PeekKey(password); c.young != nil && !key {
+		c.young.Busy() // a password takes long to check
 	}
 	id, err = c.cfg.Authority.Authenticate(user, password)
 	return id, user, err

@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"github.com/warrenmq/warren/amqp"
+	"github.com/warrenmq/warren/internal/rawio"
 )
 
 // borrowMin is from how many bytes on the body of a frame is written from where
@@ -117,7 +118,7 @@ func (o *output) send(fd uintptr) bool {
 
 func (o *output) sendOnce(fd uintptr) (int, error) {
 	if len(o.borrowed) == 0 {
-		return writeNow(fd, o.buf[o.done:])
+		return rawio.Write(fd, o.buf[o.done:])
 	}
 	o.vec = o.vec[:0]
 	skip, at := o.done, 0
@@ -127,7 +128,7 @@ func (o *output) sendOnce(fd uintptr) (int, error) {
 			return
 		}
 		if len(o.vec) < vecMax {
-			o.vec = append(o.vec, iovec(b[skip:]))
+			o.vec = append(o.vec, rawio.Iovec(b[skip:]))
 		}
 		skip = 0
 	}
@@ -137,5 +138,5 @@ func (o *output) sendOnce(fd uintptr) (int, error) {
 		at = r.at
 	}
 	add(o.buf[at:])
-	return writeAllNow(fd, o.vec)
+	return rawio.Writev(fd, o.vec)
 }

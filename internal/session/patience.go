@@ -6,6 +6,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/warrenmq/warren/internal/rawio"
 )
 
 // A client that does nothing but acknowledge, message by message, with a large
@@ -120,7 +122,7 @@ func (c *Conn) linger(fd uintptr) bool {
 	if w.pane == nil {
 		w.hold(c.cfg.Registry.panes.get(w.size))
 	}
-	n, err := readNow(fd, w.buf[w.w+g.n:])
+	n, err := rawio.Read(fd, w.buf[w.w+g.n:])
 	switch {
 	case errors.Is(err, syscall.EAGAIN):
 		return !first && g.n > 0

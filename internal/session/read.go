@@ -6,6 +6,10 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/warrenmq/warren/internal/rawio"
 )
 
 // Sizes of a batch: what is read before it is answered.
@@ -132,10 +136,10 @@ func (c *Conn) read() (int, error) {
 	if g.listen.enough > 0 {
 		return c.readPatiently()
 	}
-	if c.call != nil && g.drained {
+	if c.young != nil && g.drained {
 		c.answer()
-		c.rest()
-		if err := c.call.Await(); err != nil {
+		c.yieldWindow()
+		if err := c.young.Await(); err != nil {
 			return 0, err
 		}
 	}
@@ -170,7 +174,8 @@ func (c *Conn) readBehind() (int, error) {
 // does not say it.
 func waitBehind(fd uintptr) {
 	_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK, 1)
-	waitReadable(fd, consumeGrace)
+	limit := unix.NsecToTimespec(int64(consumeGrace))
+	_, _ = unix.Ppoll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, &limit, nil) //nolint:gosec // a descriptor
 }
 
 // tryRead reads once; false: there is nothing, and the read is to wait.
@@ -181,21 +186,21 @@ func (c *Conn) tryRead(fd uintptr) bool {
 		if w.pane == nil {
 			w.hold(c.cfg.Registry.panes.get(w.size))
 		}
-		g.n, g.err = readNow(fd, w.buf[w.w:])
+		g.n, g.err = rawio.Read(fd, w.buf[w.w:])
 		if !errors.Is(g.err, syscall.EAGAIN) {
 			return true
 		}
 		if g.listen.low == 0 {
 			c.answer()
-			c.rest()
+			c.yieldWindow()
 			return false
 		}
 		g.listen.lower(fd, 0)
 	}
 }
 
-// rest gives back the window's memory, if there is nothing in it.
-func (c *Conn) rest() {
+// yieldWindow gives back the window's memory, if there is nothing in it.
+func (c *Conn) yieldWindow() {
 	if c.got.win.w == 0 {
 		c.cfg.Registry.panes.put(c.got.win.give())
 	}

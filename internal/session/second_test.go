@@ -33,7 +33,7 @@ func TestSecondConsumer(t *testing.T) {
 		}
 	}()
 	go func() {
-		for range first { //nolint:revive // they are taken, no more
+		for range first {
 		}
 	}()
 	done := make(chan error, 1)
@@ -43,7 +43,7 @@ func TestSecondConsumer(t *testing.T) {
 			deliveries, err := ch.ConsumeWithContext(t.Context(), q.Name, tag, true, false, false, false, nil)
 			if err == nil {
 				go func() {
-					for range deliveries { //nolint:revive // the same
+					for range deliveries {
 					}
 				}()
 				err = ch.Cancel(tag, false)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,23 +29,13 @@ import (
 // SEED and COUNT are as for TestTogether. A run of a seed is not the same each time.
 func TestShared(t *testing.T) {
 	t.Parallel()
-	first, count := number(t, "SEED", 1), number(t, "COUNT", 60)
-	var next atomic.Uint64
-	for range 4 {
-		t.Run("", func(t *testing.T) {
-			t.Parallel()
-			for {
-				seed := first + next.Add(1) - 1
-				if seed >= first+count || t.Failed() {
-					return
-				}
-				s := &sharing{t: t, r: rand.New(rand.NewPCG(seed, 3)), messages: map[string]*message{}, queues: map[string]*shared{}}
-				if s.play(); s.wrong != "" {
-					t.Errorf("seed %d: %s\n%s", seed, s.wrong, strings.Join(s.log, "\n"))
-				}
-			}
-		})
-	}
+	eachSeed(t, 60, 4, func(t *testing.T, seed uint64) {
+		t.Helper()
+		s := &sharing{t: t, r: rand.New(rand.NewPCG(seed, 3)), messages: map[string]*message{}, queues: map[string]*shared{}}
+		if s.play(); s.wrong != "" {
+			t.Errorf("seed %d: %s\n%s", seed, s.wrong, strings.Join(s.log, "\n"))
+		}
+	})
 }
 
 // sharing is one play.

@@ -46,9 +46,28 @@ import (
 // SEED is the first seed (default 1), COUNT how many there are.
 func TestTogether(t *testing.T) {
 	t.Parallel()
-	first, count := number(t, "SEED", 1), number(t, "COUNT", 100)
+	eachSeed(t, 100, 8, func(t *testing.T, seed uint64) {
+		t.Helper()
+		s := newScript(seed)
+		diff := s.differs(t, 3*time.Millisecond)
+		for _, quiet := range []time.Duration{20 * time.Millisecond, 60 * time.Millisecond} {
+			if diff != "" { // a machine that has much to do is not quiet when nothing comes
+				diff = s.differs(t, quiet)
+			}
+		}
+		if diff != "" {
+			t.Errorf("seed %d (run it again with SEED=%d COUNT=1 go test -run Together ./internal/session): %s\n%s",
+				seed, seed, diff, s.shrink(t))
+		}
+	})
+}
+
+// eachSeed plays the seeds from SEED on, COUNT or as many as usual, some at a time, until one fails.
+func eachSeed(t *testing.T, usual uint64, atOnce int, play func(t *testing.T, seed uint64)) {
+	t.Helper()
+	first, count := number(t, "SEED", 1), number(t, "COUNT", usual)
 	var next atomic.Uint64
-	for range 8 {
+	for range atOnce {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
 			for {
@@ -56,17 +75,7 @@ func TestTogether(t *testing.T) {
 				if seed >= first+count || t.Failed() {
 					return
 				}
-				s := newScript(seed)
-				diff := s.differs(t, 3*time.Millisecond)
-				for _, quiet := range []time.Duration{20 * time.Millisecond, 60 * time.Millisecond} {
-					if diff != "" { // a machine that has much to do is not quiet when nothing comes
-						diff = s.differs(t, quiet)
-					}
-				}
-				if diff != "" {
-					t.Errorf("seed %d (run it again with SEED=%d COUNT=1 go test -run Together ./internal/session): %s\n%s",
-						seed, seed, diff, s.shrink(t))
-				}
+				play(t, seed)
 			}
 		})
 	}

@@ -33,38 +33,38 @@ func Begin(cfg *Config, nc YoungConn) (rest func()) {
 	if c == nil {
 		return nil
 	}
-	c.call = nc
+	c.young = nc
 	n, err := 0, c.begin()
 	if err == nil {
 		n, err = c.listenOnly()
 	}
-	c.call = nil
 	switch {
 	case errors.Is(err, errWorks):
-		return func() { c.work(n) }
+		rest = func() { c.work(n) }
 	case c.vhost != nil && c.behind():
-		return func() { c.finish(err) }
+		rest = func() { c.finish(err) }
+	default:
+		c.finish(err)
+		return nil
 	}
-	c.call = nc
-	c.finish(err)
-	return nil
+	c.young = nil
+	return rest
 }
 
-// finish ends a connection that Begin has begun.
+// finish ends a connection and forgets it.
 func (c *Conn) finish(err error) {
-	defer c.cfg.Registry.remove(c)
 	c.end(err)
+	c.cfg.Registry.remove(c)
 }
 
 // work goes on behind Begin, with n bytes that were read and not looked at. Idle connections wait in it: see
 // Serve.
 func (c *Conn) work(n int) {
-	defer c.cfg.Registry.remove(c)
 	err := c.took(n)
 	if err == nil {
 		err = c.readLoop()
 	}
-	c.end(err)
+	c.finish(err)
 }
 
 // errWorks ends the reading of a young connection.
@@ -78,7 +78,7 @@ func (c *Conn) listenOnly() (n int, err error) {
 			c.answer()
 			return 0, err
 		}
-		if reads >= youngReads || c.call.Left() || !c.onlyOpens() || c.behind() {
+		if reads >= youngReads || c.young.Left() || !c.onlyOpens() || c.behind() {
 			return n, errWorks
 		}
 		if err = c.took(n); err != nil {
