@@ -113,7 +113,7 @@ func (p *Publisher) Publish(m *Message) (int, *amqp.Error) {
 	if p.duped {
 		n++
 	}
-	p.count(n)
+	p.count(n, 1)
 	if n == 0 {
 		p.unnote(before)
 		p.tally.settle(p.vhost.counts)
@@ -124,15 +124,52 @@ func (p *Publisher) Publish(m *Message) (int, *amqp.Error) {
 	return n, nil
 }
 
-// Again is Publish for a message with the route of the last one and nothing
-// else that decides where it goes; false: it has to be published anew.
-func (p *Publisher) Again(m *Message) bool {
+// Again is Publish for messages with the route of the last one, and nothing
+// else that decides where they go; they differ from m in their contents, and
+// the ticket of each is step more than that of the one before. It returns how
+// many it took: all when one queue takes them that wants to know no more, else
+// the first, and none when they have to be published anew.
+func (p *Publisher) Again(m *Message, contents [][]byte, step uint64) int {
 	if !p.sticky || len(p.queues) == 0 || p.top != p.vhost.top.Load() || !bytes.Equal(p.route, m.Route) {
-		return false
+		return 0
 	}
-	p.count(len(p.queues))
-	p.enter(m)
-	return true
+	if len(p.queues) > 1 || len(p.waits) > 0 || p.picky || m.Expires {
+		contents = contents[:1]
+		p.count(len(p.queues), 1)
+		m.Content = contents[0]
+		p.enter(m)
+	} else {
+		p.count(1, len(contents))
+		p.enterAll(p.queues[0], m, contents, step)
+	}
+	m.Content = nil
+	return len(contents)
+}
+
+// enterAll is enter for messages that differ in their contents and go to one
+// queue.
+func (p *Publisher) enterAll(q *Queue, m *Message, contents [][]byte, step uint64) {
+	persistent, priority := q.Durable && (m.Persistent || q.Quorum), q.rank(m.Priority, m.Ranked)
+	r, refuses, ticket := p.run(q), q.refuses.Load(), m.Ticket
+	for _, content := range contents {
+		m.Content = content
+		sl, off, size := p.image(m)
+		logged := -1
+		if persistent {
+			logged = len(p.batch.Images)
+			p.batch.Images = append(p.batch.Images, sl.Bytes(off, size))
+		}
+		r.images = append(r.images, logged)
+		r.messages = append(r.messages, queue.Message{
+			Slab: sl, Off: off, Size: size, RouteLen: uint16(len(m.Route)), //nolint:gosec // two short strings
+			Persistent: persistent, Priority: priority, Dead: m.dead, Seen: m.seen,
+		})
+		if refuses {
+			r.note(ticket)
+			ticket += step
+		}
+	}
+	p.gathered += len(contents)
 }
 
 // enter gives a message to p.queues.

@@ -281,17 +281,17 @@ type tally struct {
 	in, out, unroutable uint64
 }
 
-// count counts a message that went to n places.
-func (p *Publisher) count(n int) {
+// count counts messages that went to n places each.
+func (p *Publisher) count(n, messages int) {
 	t := &p.tally
 	if t.x != p.from.counts {
 		t.settle(p.vhost.counts)
 		t.x = p.from.counts
 	}
-	t.in++
-	t.out += uint64(n) //nolint:gosec // not negative
+	t.in += uint64(messages)      //nolint:gosec // not negative
+	t.out += uint64(n * messages) //nolint:gosec // not negative
 	if n == 0 {
-		t.unroutable++
+		t.unroutable += uint64(messages) //nolint:gosec // not negative
 	}
 }
 

@@ -13,15 +13,23 @@ import (
 // the routing key.
 type again struct {
 	ch     *channel // nil: none
-	args   []byte   // of basic.publish
+	method []byte   // the frame of basic.publish
 	header []byte   // the content header frame
 	msg    broker.Message
 }
 
-// Where the body's size lies in a content header frame (§4.2.6.1).
+// Where the arguments begin in a method frame, and what is behind them.
+const (
+	argsAt    = 7 + 4
+	frameTail = 1
+)
+
+// Where the body's size lies in a content header frame (§4.2.6.1), what is
+// behind it, and where a body begins in its frame.
 const (
 	sizeAt  = 11
 	flagsAt = 19
+	bodyAt  = 7
 )
 
 // remember notes the publish of a.msg, whose properties ask the broker for
@@ -35,11 +43,20 @@ func (a *again) remember(ch *channel, args, header []byte) {
 
 // keep notes the arguments of the publish of a.msg.
 func (a *again) keep(args []byte) {
-	a.args = append(a.args[:0], args...)
-	route := a.args[2 : len(a.args)-1] // between the ticket and the bits
+	b := append(a.method[:0], amqp.FrameMethod)
+	b = binary.BigEndian.AppendUint16(b, a.ch.id)
+	b = binary.BigEndian.AppendUint32(b, uint32(4+len(args))) //nolint:gosec // two short strings
+	b = binary.BigEndian.AppendUint32(b, uint32(amqp.IDBasicPublish))
+	b = append(b, args...)
+	a.method = append(b, amqp.FrameEnd)
+	args = a.args()
+	route := args[2 : len(args)-1] // between the ticket and the bits
 	n := int(route[0])
 	a.msg.Route, a.msg.Exchange, a.msg.Key, a.msg.Content = route, route[1:1+n], route[2+n:], nil
 }
+
+// args are those of the last publish.
+func (a *again) args() []byte { return a.method[argsAt : len(a.method)-frameTail] }
 
 // forget lets go of the last publish, which lies in the window.
 func (a *again) forget() { a.ch, a.msg = nil, broker.Message{} }
@@ -71,18 +88,84 @@ func (c *Conn) sameContent(ch *channel, rest []byte) (n int) {
 // content, of which sameContent is true; false: it has to be looked at.
 func (c *Conn) publishAgain(ch *channel, args, content []byte) bool {
 	a := &c.again
-	if !bytes.Equal(args, a.args) || c.wrote.rights != c.actor.Load().Rights || !bytes.Equal(c.wrote.exchange, a.msg.Exchange) {
+	if !bytes.Equal(args, a.args()) || c.wrote.rights != c.actor.Load().Rights || !bytes.Equal(c.wrote.exchange, a.msg.Exchange) {
 		return false
 	}
-	a.msg.Content, a.msg.Ticket = content, ticket(ch.id, ch.confirm.next)
-	ok := c.pub.Again(&a.msg)
-	a.msg.Content = nil
-	if !ok {
-		return false
+	return c.publishAll(ch, [][]byte{content}) == 1
+}
+
+// publishAll publishes contents as the last one was, and returns how many it
+// took: all for one queue without peculiarities, else the first, and none when
+// it has to be published anew.
+func (c *Conn) publishAll(ch *channel, contents [][]byte) int {
+	m := &c.again.msg
+	m.Ticket = ticket(ch.id, ch.confirm.next)
+	n := c.pub.Again(m, contents, ticketStep)
+	if n > 0 {
+		c.countPublishes(ch, n)
+		c.publishedSome(ch, n)
 	}
-	c.countPublish(ch)
-	c.publishedOne(ch)
-	return true
+	return n
+}
+
+// next returns the content of the publish that begins b if it is like the
+// last one but for its body, which is not empty and lies in b, in one frame of
+// limit bytes at most; n is how long all of the publish is, 0: it is not.
+func (a *again) next(b []byte, limit uint64) (content []byte, n int) {
+	m, h := len(a.method), len(a.header)
+	if len(b) < m+h+bodyAt || !bytes.Equal(b[:m], a.method) {
+		return nil, 0
+	}
+	content = b[m:]
+	if !bytes.Equal(content[:sizeAt], a.header[:sizeAt]) || !bytes.Equal(content[flagsAt:h], a.header[flagsAt:]) {
+		return nil, 0
+	}
+	size, body := binary.BigEndian.Uint64(content[sizeAt:]), content[h:]
+	if size == 0 || size > limit || size+amqp.FrameOverhead > uint64(len(body)) {
+		return nil, 0
+	}
+	end := bodyAt + int(size) //nolint:gosec // within b
+	if body[0] != amqp.FrameBody || body[1] != b[1] || body[2] != b[2] || uint64(binary.BigEndian.Uint32(body[3:])) != size ||
+		body[end] != amqp.FrameEnd {
+		return nil, 0
+	}
+	h += end + frameTail
+	return content[:h:h], m + h
+}
+
+// maxRun is how many publishes a run hands over at once.
+const maxRun = 64
+
+// publishRun handles what follows a publish that publishAgain took, as long as
+// it is like it; used is how much of rest that is.
+func (c *Conn) publishRun(ch *channel, rest []byte) (used int) {
+	a := &c.again
+	limit := min(c.cfg.maxMessage(), uint64(c.frameMax-amqp.FrameOverhead))
+	var run [maxRun][]byte
+	for most := maxRun; ; {
+		n := 0
+		for at := used; n < most; n++ {
+			content, size := a.next(rest[at:], limit)
+			if size == 0 {
+				break
+			}
+			run[n] = content
+			at += size
+		}
+		if n == 0 {
+			return used
+		}
+		took := c.publishAll(ch, run[:n])
+		if took == 0 {
+			return used
+		}
+		for _, content := range run[:took] {
+			used += len(a.method) + len(content)
+		}
+		if took < n {
+			most = 1
+		}
+	}
 }
 
 // publishAlike is publishAgain for one that has another routing key or another

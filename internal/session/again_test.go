@@ -205,3 +205,66 @@ func answers(t *testing.T, p *peer, n int) (got []string) {
 	}
 	return got
 }
+
+// TestRun: of many publishes in one read, runs that differ in their bodies alone and what interrupts them,
+// all arrive once, in their order, and are confirmed.
+func TestRun(t *testing.T) {
+	t.Parallel()
+	p := open(t, warrentest.Start(t), true)
+	burst(t, p, 9, "C 1: channel.open", "C 2: channel.open", "C 1: confirm.select", "C 1: queue.declare Queue=q", "C 1: queue.declare Queue=r Arguments={x-max-priority:5}",
+		"C 1: queue.declare Queue=f", "C 1: queue.declare Queue=g",
+		"C 1: queue.bind Queue=f Exchange=amq.fanout", "C 1: queue.bind Queue=g Exchange=amq.fanout")
+	want := map[string][]string{}
+	var lines []string
+	publish := func(ch int, exchange, key, body, properties string, queues ...string) {
+		line := fmt.Sprintf("C %d: basic.publish RoutingKey=%s", ch, key)
+		if exchange != "" {
+			line += " Exchange=" + exchange
+		}
+		lines = append(lines, line, strings.TrimSpace(fmt.Sprintf("C %d: content %q %s", ch, body, properties)))
+		for _, q := range queues {
+			want[q] = append(want[q], strings.TrimSpace(fmt.Sprintf("| %q %s", body, properties)))
+		}
+	}
+	const size = 500
+	confirmed := 0
+	for i := range size {
+		body := strings.Repeat("x", i%23) + strconv.Itoa(i)
+		switch {
+		case i%97 == 96:
+			publish(2, "", "q", body, "", "q")
+			continue
+		case i%89 == 88:
+			publish(1, "", "q", "", "", "q")
+		case i%83 == 10:
+			publish(1, "", "r", body, "Priority=2", "r") // before all others of r
+			want["r"] = slices.Insert(want["r"][:len(want["r"])-1], i/83, want["r"][len(want["r"])-1])
+		case i%83 < 20:
+			publish(1, "", "r", body, "Priority=1", "r")
+		case i > 200 && i < 300:
+			publish(1, "amq.fanout", "", body, "", "f", "g")
+		default:
+			publish(1, "", "q", body, "", "q")
+		}
+		confirmed++
+	}
+	p.send(t, lines...)
+	for last := 0; last != confirmed; {
+		var out strings.Builder
+		p.read(t, &out, &names{}, 'S', 1)
+		_, tag, _ := strings.Cut(strings.TrimSpace(out.String()), "basic.ack DeliveryTag=")
+		tag, _, _ = strings.Cut(tag, " ")
+		var err error
+		if last, err = strconv.Atoi(tag); err != nil || last > confirmed {
+			t.Fatalf("got %q, want confirms up to %d", out.String(), confirmed)
+		}
+	}
+	for q, bodies := range want {
+		got := burst(t, p, len(bodies)+1, slices.Repeat([]string{"C 2: basic.get NoAck=true Queue=" + q}, len(bodies)+1)...)
+		for i, body := range append(bodies, "get-empty") {
+			if !strings.HasSuffix(got[i], body) {
+				t.Fatalf("message %d of %s: %q, want %q", i, q, got[i], body)
+			}
+		}
+	}
+}

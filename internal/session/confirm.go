@@ -107,7 +107,10 @@ type refusals struct {
 }
 
 // ticket stands for a publish of a channel in the batch.
-func ticket(channel uint16, tag uint64) uint64 { return tag<<16 | uint64(channel) }
+func ticket(channel uint16, tag uint64) uint64 { return tag*ticketStep | uint64(channel) }
+
+// ticketStep is from one ticket of a channel to the next.
+const ticketStep = 1 << 16
 
 // notTaken notes what queues refused: it is not confirmed, the rest of the batch
 // is.

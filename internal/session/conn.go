@@ -299,6 +299,9 @@ func (c *Conn) method(ch *channel, f amqp.Frame, rest []byte) (used int, e *amqp
 func (c *Conn) basicPublish(ch *channel, args, rest []byte) (used int, e *amqp.Error, err error) {
 	same := c.sameContent(ch, rest)
 	if same > 0 && c.publishAgain(ch, args, rest[:same]) {
+		if len(rest) > same {
+			same += c.publishRun(ch, rest[same:])
+		}
 		return same, nil, nil
 	}
 	p, perr := amqp.ParsePublish(args)

@@ -372,12 +372,14 @@ func (c *Conn) refused(m *message, e *amqp.Error) *amqp.Error {
 }
 
 // publishedOne is called for each message that is in the batch.
-func (c *Conn) publishedOne(ch *channel) {
+func (c *Conn) publishedOne(ch *channel) { c.publishedSome(ch, 1) }
+
+// publishedSome is publishedOne for n messages.
+func (c *Conn) publishedSome(ch *channel, n int) {
 	if ch.confirm.on {
 		c.noteConfirm(ch)
-	} else {
-		ch.confirm.next++ // each has a ticket of its own
 	}
+	ch.confirm.next += uint64(n) //nolint:gosec // not negative; each has a ticket of its own
 	if c.pub.Gathered() >= maxGathered {
 		c.flush()
 	}
@@ -410,13 +412,12 @@ func (c *Conn) sendReturn(ch *channel, m *broker.Message) {
 	})
 }
 
-// noteConfirm counts a publish of the present batch.
+// noteConfirm begins a channel's confirms of the present batch with its next
+// publish.
 func (c *Conn) noteConfirm(ch *channel) {
-	tag := ch.confirm.next
-	ch.confirm.next++
 	if !ch.confirm.open {
 		ch.confirm.open = true
-		c.confirming = append(c.confirming, confirmTag{channel: ch.id, ch: ch, from: tag - 1})
+		c.confirming = append(c.confirming, confirmTag{channel: ch.id, ch: ch, from: ch.confirm.next - 1})
 	}
 }
 

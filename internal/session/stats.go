@@ -135,13 +135,15 @@ func (c *Conn) sample(at int64) {
 }
 
 // countPublish counts a publish, to be entered at the end of the batch.
-func (c *Conn) countPublish(ch *channel) {
-	c.published++
+func (c *Conn) countPublish(ch *channel) { c.countPublishes(ch, 1) }
+
+func (c *Conn) countPublishes(ch *channel, n int) {
+	c.published += uint64(n) //nolint:gosec // not negative
 	if c.stats.of != ch {
 		c.tallyPublishes()
 		c.stats.of = ch
 	}
-	c.stats.publishes++
+	c.stats.publishes += uint64(n) //nolint:gosec // not negative
 }
 
 // tallyPublishes enters what was counted into the channel's counters.
