@@ -98,19 +98,33 @@ type slots struct {
 
 // push appends a message to a lane and returns its sequence number and slot.
 func (q *slots) push(m *Message, l *lane) (uint64, slot) {
+	run := q.appendRun([]Message{*m}, l)
+	return l.next - 1, run[0]
+}
+
+// appendRun appends as many of a batch to a lane as its last chunk has room for,
+// one at least, and returns their slots.
+func (q *slots) appendRun(batch []Message, l *lane) []slot {
 	c, at := q.last(l.next)
 	if c == nil || c.end() != l.next || c.full() {
 		c = q.addChunk(c, at, l.next)
 	}
-	c.bytes += int64(m.Size)
-	sl := slot{row: q.rows.hold(m.Slab), off: m.Off, size: m.Size, meta: m.meta()}
-	c.slots = append(c.slots, sl)
-	c.live++
-	if m.Deadline != 0 || c.ttl != nil {
-		q.note(c, m.Deadline)
+	before := len(c.slots)
+	for i := range batch {
+		m := &batch[i]
+		c.bytes += int64(m.Size)
+		c.slots = append(c.slots, slot{row: q.rows.hold(m.Slab), off: m.Off, size: m.Size, meta: m.meta()})
+		if m.Deadline != 0 || c.ttl != nil {
+			q.note(c, m.Deadline)
+		}
+		if c.full() {
+			break
+		}
 	}
-	l.next++
-	return l.next - 1, sl
+	run := c.slots[before:]
+	c.live += len(run)
+	l.next += uint64(len(run))
+	return run
 }
 
 // meta is the meta of a ready message's slot.
@@ -224,10 +238,17 @@ func (q *slots) remove(seq, head uint64) {
 		delete(q.calendar.strays, seq)
 		return
 	}
-	s := &c.slots[seq-c.first]
-	q.rows.drop(s.row)
-	s.setState(stateGone)
-	c.live--
+	i := seq - c.first
+	q.removeRun(c, c.slots[i:i+1], head)
+}
+
+// removeRun is remove for live messages of chunk c that lie together.
+func (q *slots) removeRun(c *chunk, run []slot, head uint64) {
+	for i := range run {
+		q.rows.drop(run[i].row)
+		run[i].setState(stateGone)
+	}
+	c.live -= len(run)
 	if c.end() <= head && c.thin() {
 		q.free(c)
 	} else if c.live == 0 {
