@@ -212,11 +212,11 @@ func (c *Conn) pullOne(w *writer, k *consumer) bool {
 			}
 			ch.unacked.add(ch.lastTag, o)
 		}
-		w.buf = k.appendDeliver(w.buf, d, ch.lastTag)
 		if frames := d.Image[d.RouteLen+1:]; len(frames) >= borrowMin && c.raw != nil {
+			w.buf = append(k.appendHead(w.buf, d, ch.lastTag), d.Image[:d.RouteLen+1]...)
 			w.appendContent(frames, ch.id, c.frameMax)
 		} else {
-			w.buf = appendContent(w.buf, frames, ch.id, c.frameMax)
+			w.buf = adopt(append(k.appendHead(w.buf, d, ch.lastTag), d.Image...), frames, ch.id, c.frameMax)
 		}
 	}
 	n := len(w.taken)
@@ -225,27 +225,30 @@ func (c *Conn) pullOne(w *writer, k *consumer) bool {
 	return n > 0
 }
 
-// appendDeliver encodes basic.deliver: the consumer's prefix, then the
-// exchange and routing key as they lie in the message's image. The content
-// follows.
-func (k *consumer) appendDeliver(b []byte, d *queue.Delivery, tag uint64) []byte {
-	start := len(b)
+// appendHead encodes basic.deliver up to where the message's image begins, with
+// the exchange and routing key: the consumer's prefix, the tag, the bit.
+func (k *consumer) appendHead(b []byte, d *queue.Delivery, tag uint64) []byte {
+	at := len(b) + 3
 	b = append(b, k.prefix...)
 	size := len(k.prefix) - 7 + 8 + 1 + d.RouteLen
-	binary.BigEndian.PutUint32(b[start+3:], uint32(size)) //nolint:gosec // a short method
+	binary.BigEndian.PutUint32(b[at:], uint32(size)) //nolint:gosec // a short method
 	b = binary.BigEndian.AppendUint64(b, tag)
-	b = append(b, bit(d.Redelivered))
-	return append(b, d.Image[:d.RouteLen+1]...)
+	return append(b, bit(d.Redelivered))
 }
 
 // appendContent appends a header frame and its body frames for channel ch.
 func appendContent(b, frames []byte, ch uint16, frameMax uint32) []byte {
-	at := len(b)
-	b = append(b, frames...)
-	for at < len(b) {
+	return adopt(append(b, frames...), frames, ch, frameMax)
+}
+
+// adopt makes the copy of a content that ends b one for channel ch and a client
+// whose frames are frameMax large at most.
+func adopt(b, frames []byte, ch uint16, frameMax uint32) []byte {
+	start := len(b) - len(frames)
+	for at := start; at < len(b); {
 		size := binary.BigEndian.Uint32(b[at+3:])
 		if size > frameMax-amqp.FrameOverhead {
-			return splitContent(b[:len(b)-len(frames)], frames, ch, frameMax)
+			return splitContent(b[:start], frames, ch, frameMax)
 		}
 		binary.BigEndian.PutUint16(b[at+1:], ch)
 		at += int(size) + amqp.FrameOverhead
