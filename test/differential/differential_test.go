@@ -78,10 +78,10 @@ func compared(t *testing.T) *comparison {
 	return &comparison{warren: warren, rabbit: rabbit, found: map[string][]uint64{}, explained: map[string]int{}}
 }
 
-// ownVhost makes a vhost for this run.
+// ownVhost makes a vhost for this test of this run.
 func (b *broker) ownVhost(t *testing.T) {
 	t.Helper()
-	b.vhost = fmt.Sprintf("differential-%d", os.Getpid())
+	b.vhost = fmt.Sprintf("differential-%s-%d", t.Name(), os.Getpid())
 	b.http("PUT", "/api/vhosts/"+b.vhost, "{}")
 	if status, answer := b.http("PUT", "/api/permissions/"+b.vhost+"/guest", `{"configure":".*","write":".*","read":".*"}`); status >= 300 {
 		t.Fatalf("%s: vhost %s: %d %s", b.name, b.vhost, status, answer)
