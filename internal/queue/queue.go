@@ -160,11 +160,11 @@ func (s *State) Publish(batch []Message, now int64, fx *Effects) {
 		s.publishSome(batch, now, fx)
 	case len(batch) > 1 && (limited && soon || s.lanes != nil && (limited || soon)):
 		for i := range batch { // what one of them makes go depends on those before it alone
-			s.push(&batch[i], fx)
+			s.push(batch[i:i+1], fx)
 			s.makeRoom(batch[i].due(now), now, fx)
 		}
 	default:
-		s.pushAll(batch, fx)
+		s.push(batch, fx)
 		s.makeRoom(soon, now, fx)
 	}
 }
@@ -181,31 +181,16 @@ func (s *State) makeRoom(due bool, now int64, fx *Effects) {
 	s.dropHead(fx)
 }
 
-func (s *State) push(m *Message, fx *Effects) {
-	l := s.laneFor(m.Priority)
-	seq, sl := s.slots.push(m, l)
-	s.count(l, 1)
-	if s.lanes != nil {
-		fx.Seqs = append(fx.Seqs, seq)
-	}
-	s.ready.add(&sl)
-	s.all.add(&sl)
-	if m.Persistent {
-		s.persistentBytes += int64(m.Size) + LogOverhead
-	}
-}
-
-// pushAll is push for a batch.
-func (s *State) pushAll(batch []Message, fx *Effects) {
-	if s.lanes != nil {
-		for i := range batch {
-			s.push(&batch[i], fx)
-		}
-		return
-	}
-	l := &s.only
+// push appends a batch, a run at a time: what goes to one lane and its last
+// chunk has room for.
+func (s *State) push(batch []Message, fx *Effects) {
 	for rest := batch; len(rest) > 0; {
-		run := s.slots.appendRun(rest, l)
+		l, some := &s.only, rest
+		if s.lanes != nil {
+			l, some = s.laneFor(rest[0].Priority), rest[:1]
+			fx.Seqs = append(fx.Seqs, l.next)
+		}
+		run := s.slots.push(some, l)
 		s.count(l, len(run))
 		var sum size
 		for i := range run {

@@ -106,7 +106,7 @@ func (s *State) publishSome(batch []Message, now int64, fx *Effects) {
 			}
 			continue
 		}
-		s.push(m, fx)
+		s.push(batch[i:i+1], fx)
 		s.offer(fx)
 		if m.due(now) {
 			s.Expire(now, fx)

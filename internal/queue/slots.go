@@ -96,15 +96,9 @@ type slots struct {
 	calendar calendar
 }
 
-// push appends a message to a lane and returns its sequence number and slot.
-func (q *slots) push(m *Message, l *lane) (uint64, slot) {
-	run := q.appendRun([]Message{*m}, l)
-	return l.next - 1, run[0]
-}
-
-// appendRun appends as many of a batch to a lane as its last chunk has room for,
-// one at least, and returns their slots.
-func (q *slots) appendRun(batch []Message, l *lane) []slot {
+// push appends as many of a batch to a lane as its last chunk has room for, one
+// at least, and returns their slots.
+func (q *slots) push(batch []Message, l *lane) []slot {
 	c, at := q.last(l.next)
 	if c == nil || c.end() != l.next || c.full() {
 		c = q.addChunk(c, at, l.next)

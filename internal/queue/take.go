@@ -75,7 +75,9 @@ func (s *State) plain(c *Consumer) bool {
 }
 
 // takeRun takes what lies together at the read position for a plain consumer:
-// up to limit messages, none when the next one needs a closer look.
+// up to limit messages, none when the next one needs a closer look. It spells
+// out what deliver does too: a function that returns a Delivery copies it once
+// more, which costs a tenth of the rate.
 func (s *State) takeRun(c *Consumer, limit int, budget *int, dst []Delivery, fx *Effects) []Delivery {
 	limit = min(limit, s.pool)
 	if limit <= 0 {

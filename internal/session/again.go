@@ -61,37 +61,58 @@ func (a *again) args() []byte { return a.method[argsAt : len(a.method)-frameTail
 // forget lets go of the last publish, which lies in the window.
 func (a *again) forget() { a.ch, a.msg = nil, broker.Message{} }
 
-// sameContent returns how long a content is that begins rest, has the same
-// header as the last publish but for the body's size, and lies in the window
-// with its body in one frame; 0: it is not like that.
-func (c *Conn) sameContent(ch *channel, rest []byte) (n int) {
-	a := &c.again
+// content returns how long a content is that begins b, has the same header as
+// the last publish but for the body's size, which is limit at most, and lies in
+// b with its body in one frame; 0: it is not like that.
+func (a *again) content(b []byte, limit uint64) (n int) {
 	n = len(a.header)
-	if a.ch != ch || ch.tx != nil || len(rest) < n || !bytes.Equal(rest[:sizeAt], a.header[:sizeAt]) ||
-		!bytes.Equal(rest[flagsAt:n], a.header[flagsAt:]) {
+	if len(b) < n || !bytes.Equal(b[:sizeAt], a.header[:sizeAt]) || !bytes.Equal(b[flagsAt:n], a.header[flagsAt:]) {
 		return 0
 	}
-	if size := binary.BigEndian.Uint64(rest[sizeAt:]); size > 0 {
-		if size > c.cfg.maxMessage() || size > uint64(len(rest)) {
-			return 0
-		}
-		f, used := c.frameOf(ch, amqp.FrameBody, rest[n:])
-		if used == 0 || uint64(len(f.Payload)) != size {
-			return 0
-		}
-		n += used
+	size, body := binary.BigEndian.Uint64(b[sizeAt:]), b[n:]
+	if size == 0 {
+		return n
 	}
-	return n
+	if size > limit || size+amqp.FrameOverhead > uint64(len(body)) {
+		return 0
+	}
+	end := bodyAt + int(size) //nolint:gosec // within b
+	if body[0] != amqp.FrameBody || body[1] != b[1] || body[2] != b[2] || uint64(binary.BigEndian.Uint32(body[3:])) != size ||
+		body[end] != amqp.FrameEnd {
+		return 0
+	}
+	return n + end + frameTail
+}
+
+// next returns the content of the publish that begins b if it is like the
+// last one but for its body, as content has it; n is how long all of the
+// publish is, 0: it is not like that.
+func (a *again) next(b []byte, limit uint64) (content []byte, n int) {
+	if !bytes.HasPrefix(b, a.method) {
+		return nil, 0
+	}
+	content = b[len(a.method):]
+	if n = a.content(content, limit); n == 0 {
+		return nil, 0
+	}
+	return content[:n:n], len(a.method) + n
+}
+
+// mostAgain is the largest body that is taken by comparison.
+func (c *Conn) mostAgain() uint64 { return min(c.cfg.maxMessage(), uint64(c.frameMax)) }
+
+// sameContent is again.content for what follows a basic.publish of channel ch.
+func (c *Conn) sameContent(ch *channel, rest []byte) (n int) {
+	if c.again.ch != ch || ch.tx != nil {
+		return 0
+	}
+	return c.again.content(rest, c.mostAgain())
 }
 
 // publishAgain handles a basic.publish that is like the last one but for its
 // content, of which sameContent is true; false: it has to be looked at.
 func (c *Conn) publishAgain(ch *channel, args, content []byte) bool {
-	a := &c.again
-	if !bytes.Equal(args, a.args()) || c.wrote.rights != c.actor.Load().Rights || !bytes.Equal(c.wrote.exchange, a.msg.Exchange) {
-		return false
-	}
-	return c.publishAll(ch, [][]byte{content}) == 1
+	return bytes.Equal(args, c.again.args()) && c.publishAll(ch, [][]byte{content}) == 1
 }
 
 // publishAll publishes contents as the last one was, and returns how many it
@@ -99,6 +120,9 @@ func (c *Conn) publishAgain(ch *channel, args, content []byte) bool {
 // it has to be published anew.
 func (c *Conn) publishAll(ch *channel, contents [][]byte) int {
 	m := &c.again.msg
+	if c.wrote.rights != c.actor.Load().Rights || !bytes.Equal(c.wrote.exchange, m.Exchange) {
+		return 0
+	}
 	m.Ticket = ticket(ch.id, ch.confirm.next)
 	n := c.pub.Again(m, contents, ticketStep)
 	if n > 0 {
@@ -108,31 +132,6 @@ func (c *Conn) publishAll(ch *channel, contents [][]byte) int {
 	return n
 }
 
-// next returns the content of the publish that begins b if it is like the
-// last one but for its body, which is not empty and lies in b, in one frame of
-// limit bytes at most; n is how long all of the publish is, 0: it is not.
-func (a *again) next(b []byte, limit uint64) (content []byte, n int) {
-	m, h := len(a.method), len(a.header)
-	if len(b) < m+h+bodyAt || !bytes.Equal(b[:m], a.method) {
-		return nil, 0
-	}
-	content = b[m:]
-	if !bytes.Equal(content[:sizeAt], a.header[:sizeAt]) || !bytes.Equal(content[flagsAt:h], a.header[flagsAt:]) {
-		return nil, 0
-	}
-	size, body := binary.BigEndian.Uint64(content[sizeAt:]), content[h:]
-	if size == 0 || size > limit || size+amqp.FrameOverhead > uint64(len(body)) {
-		return nil, 0
-	}
-	end := bodyAt + int(size) //nolint:gosec // within b
-	if body[0] != amqp.FrameBody || body[1] != b[1] || body[2] != b[2] || uint64(binary.BigEndian.Uint32(body[3:])) != size ||
-		body[end] != amqp.FrameEnd {
-		return nil, 0
-	}
-	h += end + frameTail
-	return content[:h:h], m + h
-}
-
 // maxRun is how many publishes a run hands over at once.
 const maxRun = 64
 
@@ -140,9 +139,9 @@ const maxRun = 64
 // it is like it; used is how much of rest that is.
 func (c *Conn) publishRun(ch *channel, rest []byte) (used int) {
 	a := &c.again
-	limit := min(c.cfg.maxMessage(), uint64(c.frameMax-amqp.FrameOverhead))
 	var run [maxRun][]byte
-	for most := maxRun; ; {
+	limit, most := c.mostAgain(), maxRun
+	for !c.closing.Load() && !ch.lost.Load() {
 		n := 0
 		for at := used; n < most; n++ {
 			content, size := a.next(rest[at:], limit)
@@ -152,12 +151,12 @@ func (c *Conn) publishRun(ch *channel, rest []byte) (used int) {
 			run[n] = content
 			at += size
 		}
-		if n == 0 {
-			return used
+		took := 0
+		if n > 0 {
+			took = c.publishAll(ch, run[:n])
 		}
-		took := c.publishAll(ch, run[:n])
 		if took == 0 {
-			return used
+			break
 		}
 		for _, content := range run[:took] {
 			used += len(a.method) + len(content)
@@ -166,6 +165,7 @@ func (c *Conn) publishRun(ch *channel, rest []byte) (used int) {
 			most = 1
 		}
 	}
+	return used
 }
 
 // publishAlike is publishAgain for one that has another routing key or another
